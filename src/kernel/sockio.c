@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only place that receives from or sends to a socket.
+ */
+#include "kernel/sockio.h"
+
+#include <stdint.h>
+
+#include "base/macro.h"
+#include "kernel/sockopt.h"
+
+/* Room for what a message may carry. SCM_RIGHTS is put before SCM_PIDFD by the kernel, so fds that somebody
+ * adds to an attested message can push the pidfd out; the message is then refused as a whole. */
+union control_attested {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SOCKIO_LABEL_MAX) + CMSG_SPACE(sizeof(int))];
+};
+
+union control_fds {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(int) * FDSET_MAX)];
+};
+
+union control_credentials {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(struct ucred))];
+};
+
+void sockio_sender_clear(struct sockio_sender *sender)
+{
+	fd_close(sender->pidfd);
+	sender->pidfd = -EBADF;
+}
+
+/* recvmsg() with the rules that hold for every caller. MSG_TRUNC makes packets report their real size;
+ * on a stream it would throw bytes away, so it is the callers' to ask for. */
+static ssize_t receive_message(int fd, struct msghdr *message, int flags)
+{
+	ssize_t size;
+
+	do
+		size = recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
+
+	return size < 0 ? -errno : size;
+}
+
+static ssize_t send_message(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t size;
+
+	do
+		size = sendmsg(fd, message, flags | MSG_NOSIGNAL);
+	while (size < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
+
+	return size < 0 ? -errno : size;
+}
+
+/* Moves every fd that an SCM_RIGHTS header brought into the set. */
+static void take_rights(const struct cmsghdr *header, struct fdset *fds)
+{
+	size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+		(void)fdset_add(fds, fd);
+	}
+}
+
+ssize_t sockio_receive(int fd, void *buffer, size_t size, int flags)
+{
+	ssize_t received;
+
+	do
+		received = recv(fd, buffer, size, flags);
+	while (received < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
+
+	return received < 0 ? -errno : received;
+}
+
+ssize_t sockio_receive_packet(int fd, void *buffer, size_t size, bool *ret_end, int flags)
+{
+	union control_credentials control;
+	struct iovec part = { buffer, size };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t received = receive_message(fd, &message, flags | MSG_TRUNC);
+
+	/* Every packet carries SCM_CREDENTIALS because the socket asks for them; the end carries nothing.
+	 * They fill the control buffer, so passed fds find no room and are dropped by the kernel. */
+	*ret_end = received == 0 && message.msg_controllen == 0;
+	return received;
+}
+
+ssize_t sockio_receive_datagram(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender)
+{
+	ssize_t received;
+
+	ret_sender->address_size = sizeof(ret_sender->address);
+	ret_sender->attested = false;
+	ret_sender->pidfd = -EBADF;
+	ret_sender->label[0] = '\0';
+
+	do
+		received = recvfrom(fd, buffer, size, MSG_DONTWAIT | MSG_TRUNC,
+				    (struct sockaddr *)&ret_sender->address, &ret_sender->address_size);
+	while (received < 0 && errno == EINTR);
+
+	return received < 0 ? -errno : received;
+}
+
+/* Reads one control header into the sender. -EBADMSG for anything unknown or of the wrong size. */
+static int take_attestation(const struct cmsghdr *header, struct sockio_sender *sender)
+{
+	size_t length = header->cmsg_len - CMSG_LEN(0);
+
+	if (header->cmsg_level != SOL_SOCKET)
+		return -EBADMSG;
+
+	switch (header->cmsg_type) {
+	case SCM_CREDENTIALS:
+		if (length != sizeof(struct ucred))
+			return -EBADMSG;
+		memcpy(&sender->credentials, CMSG_DATA(header), sizeof(struct ucred));
+		sender->attested = true;
+		return 0;
+	case SCM_PIDFD:
+		if (length != sizeof(int))
+			return -EBADMSG;
+		fd_close(sender->pidfd);
+		memcpy(&sender->pidfd, CMSG_DATA(header), sizeof(int));
+		return 0;
+	case SCM_SECURITY:
+		if (length >= sizeof(sender->label))
+			return -EBADMSG;
+		memcpy(sender->label, CMSG_DATA(header), length);
+		sender->label[length] = '\0';
+		return 0;
+	default:
+		return -EBADMSG;
+	}
+}
+
+ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender, int flags)
+{
+	union control_attested control;
+	struct iovec part = { buffer, size };
+	struct msghdr message = {
+		.msg_name = &ret_sender->address,
+		.msg_namelen = sizeof(ret_sender->address),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct fdset unwanted;
+	ssize_t received;
+	int r = 0;
+
+	ret_sender->attested = false;
+	ret_sender->pidfd = -EBADF;
+	ret_sender->label[0] = '\0';
+	fdset_init(&unwanted);
+
+	received = receive_message(fd, &message, flags | MSG_TRUNC);
+	if (received < 0)
+		return received;
+
+	ret_sender->address_size = message.msg_namelen;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+			take_rights(h, &unwanted);
+			r = -EBADMSG;
+		} else if (take_attestation(h, ret_sender) < 0) {
+			r = -EBADMSG;
+		}
+	}
+
+	fdset_clear(&unwanted);
+	if (message.msg_flags & MSG_CTRUNC)
+		r = -EBADMSG;
+	if (r < 0) {
+		sockio_sender_clear(ret_sender);
+		return r;
+	}
+	return received;
+}
+
+ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds, int flags)
+{
+	union control_fds control;
+	struct iovec part = { buffer, size };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	bool strange = false;
+	ssize_t received;
+
+	fdset_init(fds);
+	received = receive_message(fd, &message, flags);
+	if (received < 0)
+		return received;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+			take_rights(h, fds);
+		else
+			strange = true;
+	}
+
+	/* MSG_TRUNC: a packet longer than the buffer; its fds are as worthless as its missing bytes. */
+	if (strange || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
+		fdset_clear(fds);
+		return -EBADMSG;
+	}
+	return received;
+}
+
+ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags)
+{
+	ssize_t sent;
+
+	do
+		sent = send(fd, buffer, size, flags | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
+
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t sockio_send_datagram(int fd, const void *buffer, size_t size, const struct sockio_sender *to)
+{
+	ssize_t sent;
+
+	do
+		sent = sendto(fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL,
+			      (const struct sockaddr *)&to->address, to->address_size);
+	while (sent < 0 && errno == EINTR);
+
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t sockio_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags)
+{
+	union control_fds control;
+	struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = n_parts,
+	};
+
+	if (n_fds > FDSET_MAX)
+		return -EINVAL;
+
+	if (n_fds > 0) {
+		struct cmsghdr *header = &control.align;
+
+		memset(&control, 0, CMSG_SPACE(sizeof(int) * n_fds));
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+	}
+
+	return send_message(fd, &message, flags);
+}
+
+int sockio_send_to(int fd, const struct iovec *parts, size_t n_parts, const struct sockaddr *address,
+		   socklen_t address_size, int passed_fd)
+{
+	union control_fds control;
+	struct msghdr message = {
+		.msg_name = (void *)(uintptr_t)address,
+		.msg_namelen = address_size,
+		.msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = n_parts,
+	};
+	ssize_t sent;
+
+	if (passed_fd >= 0) {
+		struct cmsghdr *header = &control.align;
+
+		memset(&control, 0, CMSG_SPACE(sizeof(int)));
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &passed_fd, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int));
+	}
+
+	sent = send_message(fd, &message, MSG_DONTWAIT);
+	return sent < 0 ? (int)sent : 0;
+}

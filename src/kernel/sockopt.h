@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Socket options: what newer kernels have and older headers lack, and the questions that porterd asks of
+ * a socket. An option that the running kernel does not know answers -ENOPROTOOPT.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* Values of include/uapi/asm-generic/socket.h and include/linux/socket.h; parisc and sparc count
+ * differently, and where the headers are too old there, the options are simply not tried. */
+#if !defined(__hppa__) && !defined(__sparc__)
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+#endif
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+#ifndef SCM_SECURITY
+#define SCM_SECURITY 0x03
+#endif
+
+/* Makes the kernel refuse messages with fds (EPERM at their sender), Linux 6.16; accepted sockets inherit it. */
+int sockopt_refuse_rights(int fd);
+
+/* Makes each message carry SCM_CREDENTIALS. */
+int sockopt_pass_credentials(int fd);
+
+/* Makes each message carry all that the kernel attests: credentials, and, where it can, pidfd and label. */
+int sockopt_pass_attestation(int fd);
+
+/* The credentials of the process that connected (or called socketpair). */
+int sockopt_peer_credentials(int fd, struct ucred *ret);
+
+/* Its supplementary groups. *ret is allocated, the caller frees it (NULL for none). */
+int sockopt_peer_groups(int fd, gid_t **ret, size_t *ret_count);
+
+/* A pidfd of it, owned by the caller. -ENOPROTOOPT before Linux 6.5, -ESRCH where it is gone. */
+int sockopt_peer_pidfd(int fd);
+
+/* Its security label, "" where there is none. -ENOPROTOOPT without a security module, -ERANGE if too long. */
+int sockopt_peer_label(int fd, char *label, size_t size);
+
+/* How many bytes sent through this socket wait at the peer unread (an upper bound: the kernel counts its
+ * own overhead too); 0 exactly if there are none. */
+int sockopt_unread(int fd);
+
+/* Pending error of the socket as -errno, 0 for none. */
+int sockopt_error(int fd);
+
+/* Raises the send buffer to what the system allows an unprivileged process. */
+int sockopt_grow_send_buffer(int fd);
+
+/* The largest packet that any unprivileged AF_UNIX socket of this system can send, in bytes: asked of the
+ * kernel through a socket of its own, because /proc/sys/net/core is hidden in a network namespace. */
+size_t sockopt_packet_max(void);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One ID for each kind of record; units/porterd.catalog explains them to people.
+ */
+#pragma once
+
+/* An open was granted; refused. */
+#define MESSAGE_ID_GRANTED "165e6ca3f5524499b2dd807bd727026e"
+#define MESSAGE_ID_REFUSED "e45aac770c6c4f58a2e17a78ef7bf13c"
+/* Records were dropped while the journal could not be reached. */
+#define MESSAGE_ID_DROPPED "8d362697bd7b40c0b13a6e7084b0e508"
+/* The policy was read; has an error. */
+#define MESSAGE_ID_POLICY_LOADED "8b882adaf35047ad956fd9821e9926cc"
+#define MESSAGE_ID_POLICY_ERROR "6922d18ca41447b39a4b88eee60e1183"
+/* A program was started in a way that it can't work. */
+#define MESSAGE_ID_WRONG_START "1bb86d540b4848368e10fe5d4f05c42f"
+/* A limit was reached and new clients wait. */
+#define MESSAGE_ID_PAUSED "c85bcbfc5b0d41f6b79de4d0dd461f19"
+/* The opener could not be reached. */
+#define MESSAGE_ID_OPENER_LOST "013b8ab92a9a49b5ae5154e51dd04f43"
