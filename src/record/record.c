@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records for the journal, built in journald's native format and handed to a sink (record/sink.h).
+ */
+#include "record/record.h"
+
+#include <stdarg.h>
+
+#include "record/message_id.h"
+#include "record/sink.h"
+
+struct recorder {
+	const char *identifier;
+	struct record_sink *sink;
+
+	/* The record under construction. The buffer is kept, so that steady work allocates nothing. */
+	char *buffer;
+	size_t size, capacity;
+	bool broken; /* out of memory while building: it will be dropped */
+
+	uint64_t sequence;
+	uint64_t dropped;
+	uint64_t untold; /* of the dropped ones: not yet told to the journal */
+};
+
+static int recorder_new_for(struct recorder **ret, const char *identifier, struct record_sink *sink)
+{
+	struct recorder *recorder = calloc(1, sizeof(*recorder));
+
+	if (!recorder) {
+		record_sink_free(sink);
+		return -ENOMEM;
+	}
+
+	recorder->identifier = identifier;
+	recorder->sink = sink;
+	*ret = recorder;
+	return 0;
+}
+
+int recorder_new(struct recorder **ret, const char *identifier)
+{
+	if (record_sink_stderr_is_journal())
+		return recorder_new_journal(ret, identifier, RECORD_JOURNAL_SOCKET);
+	return recorder_new_stderr(ret, identifier, STDERR_FILENO);
+}
+
+int recorder_new_journal(struct recorder **ret, const char *identifier, const char *socket_path)
+{
+	struct record_sink *sink;
+	int r = record_sink_new_journal(&sink, socket_path);
+
+	return r < 0 ? r : recorder_new_for(ret, identifier, sink);
+}
+
+int recorder_new_stderr(struct recorder **ret, const char *identifier, int fd)
+{
+	struct record_sink *sink;
+	int r = record_sink_new_lines(&sink, fd);
+
+	return r < 0 ? r : recorder_new_for(ret, identifier, sink);
+}
+
+struct recorder *recorder_free(struct recorder *recorder)
+{
+	if (recorder) {
+		record_sink_free(recorder->sink);
+		free(recorder->buffer);
+		free(recorder);
+	}
+	return NULL;
+}
+
+static void append(struct recorder *recorder, const void *bytes, size_t size)
+{
+	if (recorder->broken)
+		return;
+
+	if (size > recorder->capacity - recorder->size) {
+		size_t capacity = 2 * (recorder->size + size);
+		char *buffer = realloc(recorder->buffer, capacity);
+
+		if (!buffer) {
+			recorder->broken = true;
+			return;
+		}
+		recorder->buffer = buffer;
+		recorder->capacity = capacity;
+	}
+
+	memcpy(recorder->buffer + recorder->size, bytes, size);
+	recorder->size += size;
+}
+
+void record_bytes(struct recorder *recorder, const char *name, const void *value, size_t size)
+{
+	size = MIN_OF(size, (size_t)RECORD_VALUE_MAX);
+	append(recorder, name, strlen(name));
+
+	if (memchr(value, '\n', size)) {
+		/* A value with line breaks goes with its length in front, 64 bits little endian. */
+		unsigned char length[8];
+
+		for (size_t i = 0; i < sizeof(length); i++)
+			length[i] = (unsigned char)((uint64_t)size >> (8 * i));
+		append(recorder, "\n", 1);
+		append(recorder, length, sizeof(length));
+	} else {
+		append(recorder, "=", 1);
+	}
+
+	append(recorder, value, size);
+	append(recorder, "\n", 1);
+}
+
+void record_field(struct recorder *recorder, const char *name, const char *value)
+{
+	if (value)
+		record_bytes(recorder, name, value, strlen(value));
+}
+
+void record_number(struct recorder *recorder, const char *name, int64_t value)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)value);
+	record_field(recorder, name, text);
+}
+
+static _printf_(3, 0) void record_format_v(struct recorder *recorder, const char *name, const char *format,
+					   va_list arguments)
+{
+	char text[RECORD_VALUE_MAX + 1];
+	int length = vsnprintf(text, sizeof(text), format, arguments);
+
+	if (length < 0)
+		recorder->broken = true;
+	else
+		record_bytes(recorder, name, text, MIN_OF((size_t)length, sizeof(text) - 1));
+}
+
+void record_format(struct recorder *recorder, const char *name, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	record_format_v(recorder, name, format, arguments);
+	va_end(arguments);
+}
+
+void record_begin(struct recorder *recorder, int priority, const char *message_id)
+{
+	recorder->size = 0;
+	recorder->broken = false;
+	record_number(recorder, "PRIORITY", priority);
+	record_field(recorder, "SYSLOG_IDENTIFIER", recorder->identifier);
+	record_field(recorder, "MESSAGE_ID", message_id);
+}
+
+/* Numbers and sends what was built, without telling about earlier losses. */
+static bool submit_built(struct recorder *recorder)
+{
+	record_number(recorder, "PORTERD_SEQUENCE", (int64_t)++recorder->sequence);
+	return !recorder->broken && record_sink_send(recorder->sink, recorder->buffer, recorder->size) >= 0;
+}
+
+bool recorder_flush(struct recorder *recorder)
+{
+	if (recorder->untold == 0)
+		return true;
+
+	record_begin(recorder, LOG_WARNING, MESSAGE_ID_DROPPED);
+	record_format(recorder, "MESSAGE", "%llu records were dropped while the journal could not be reached",
+		      (unsigned long long)recorder->untold);
+	record_number(recorder, "PORTERD_DROPPED", (int64_t)recorder->untold);
+	if (!submit_built(recorder)) {
+		/* This record says nothing that the next try won't say, so it takes no number. */
+		recorder->sequence--;
+		return false;
+	}
+
+	recorder->untold = 0;
+	return true;
+}
+
+bool record_submit(struct recorder *recorder)
+{
+	bool sent = submit_built(recorder);
+
+	if (!sent) {
+		recorder->dropped++;
+		recorder->untold++;
+	} else {
+		(void)recorder_flush(recorder);
+	}
+	return sent;
+}
+
+void record_message(struct recorder *recorder, int priority, const char *format, ...)
+{
+	va_list arguments;
+
+	record_begin(recorder, priority, NULL);
+	va_start(arguments, format);
+	record_format_v(recorder, "MESSAGE", format, arguments);
+	va_end(arguments);
+	(void)record_submit(recorder);
+}
+
+struct recorder_counts recorder_counts(const struct recorder *recorder)
+{
+	return (struct recorder_counts){ .sequence = recorder->sequence, .dropped = recorder->dropped };
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where records go. journald reads its socket at its own pace: nothing here waits for it.
+ */
+#include "record/sink.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/macro.h"
+#include "kernel/sockio.h"
+#include "kernel/sockopt.h"
+
+struct record_sink {
+	bool journal;
+	int fd; /* the journal: a socket of ours; lines: the caller's */
+	struct sockaddr_un address;
+};
+
+bool record_sink_stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
+static struct record_sink *sink_new(bool journal, int fd)
+{
+	struct record_sink *sink = calloc(1, sizeof(*sink));
+
+	if (sink) {
+		sink->journal = journal;
+		sink->fd = fd;
+	}
+	return sink;
+}
+
+int record_sink_new_journal(struct record_sink **ret, const char *socket_path)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct record_sink *sink;
+
+	if (strlen(socket_path) >= sizeof(sink->address.sun_path))
+		return -ENAMETOOLONG;
+
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	(void)sockopt_grow_send_buffer(fd);
+
+	sink = sink_new(true, fd);
+	if (!sink)
+		return -ENOMEM;
+	(void)TAKE_FD(fd);
+	sink->address.sun_family = AF_UNIX;
+	(void)stpcpy(sink->address.sun_path, socket_path);
+	*ret = sink;
+	return 0;
+}
+
+int record_sink_new_lines(struct record_sink **ret, int fd)
+{
+	*ret = sink_new(false, fd);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void record_sink_free(struct record_sink *sink)
+{
+	if (sink && sink->journal)
+		fd_close(sink->fd);
+	free(sink);
+}
+
+/* journald takes a record that is too big for a datagram from a memfd, if it is sealed against its sender. */
+static int send_by_memfd(struct record_sink *sink, const char *record, size_t size)
+{
+	_cleanup_close_ int fd = memfd_create("porterd-record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+
+	for (size_t done = 0; done < size;) {
+		ssize_t written = write(fd, record + done, size - done);
+
+		if (written < 0)
+			return -errno;
+		done += (size_t)written;
+	}
+
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		return -errno;
+	return sockio_send_to(sink->fd, NULL, 0, (const struct sockaddr *)&sink->address, sizeof(sink->address),
+			      fd);
+}
+
+static int send_to_journal(struct record_sink *sink, const char *record, size_t size)
+{
+	struct iovec part = { (void *)(uintptr_t)record, size };
+	int r = sockio_send_to(sink->fd, &part, 1, (const struct sockaddr *)&sink->address,
+			       sizeof(sink->address), -EBADF);
+
+	return r == -EMSGSIZE || r == -ENOBUFS ? send_by_memfd(sink, record, size) : r;
+}
+
+/* One field of a record in native format; false at its end. */
+static bool next_field(const char **at, const char *end, const char **name, size_t *name_size, const char **value,
+		       size_t *value_size)
+{
+	const char *line = *at, *line_end, *equals;
+
+	if (line >= end)
+		return false;
+	line_end = memchr(line, '\n', (size_t)(end - line));
+	if (!line_end)
+		return false;
+
+	*name = line;
+	equals = memchr(line, '=', (size_t)(line_end - line));
+	if (equals) {
+		*name_size = (size_t)(equals - line);
+		*value = equals + 1;
+		*value_size = (size_t)(line_end - *value);
+		*at = line_end + 1;
+		return true;
+	}
+
+	*name_size = (size_t)(line_end - line);
+	*value_size = 0;
+	for (size_t i = 0; i < 8; i++)
+		*value_size |= (size_t)(unsigned char)line_end[1 + i] << (8 * i);
+	*value = line_end + 9;
+	*at = *value + *value_size + 1;
+	return true;
+}
+
+/* A line under construction. One write of at most PIPE_BUF bytes to a pipe that poll() calls writable
+ * does not block, and does not mix with others' lines. */
+struct line {
+	size_t size;
+	char text[PIPE_BUF];
+};
+
+static void line_add(struct line *line, const char *text, size_t size)
+{
+	/* The last byte is kept for the line break. */
+	size = MIN_OF(size, sizeof(line->text) - 1 - line->size);
+	memcpy(line->text + line->size, text, size);
+	line->size += size;
+}
+
+/* Adds a value so that whatever a peer put into it can't end the line or drive a terminal. */
+static void line_add_escaped(struct line *line, const char *value, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)value[i];
+
+		if (c < 0x20 || c == 0x7f || c == '\\') {
+			char escape[5];
+
+			(void)snprintf(escape, sizeof(escape), "\\x%02x", c);
+			line_add(line, escape, 4);
+		} else {
+			line_add(line, value + i, 1);
+		}
+	}
+}
+
+static bool name_is(const char *name, size_t size, const char *wanted)
+{
+	return size == strlen(wanted) && memcmp(name, wanted, size) == 0;
+}
+
+static void line_add_record(struct line *line, const char *record, size_t size)
+{
+	const char *at = record, *end = record + size, *name, *value;
+	size_t name_size, value_size;
+	bool any = false;
+
+	while (next_field(&at, end, &name, &name_size, &value, &value_size)) {
+		if (name_is(name, name_size, "SYSLOG_IDENTIFIER")) {
+			line_add(line, value, value_size);
+			line_add(line, ": ", 2);
+		} else if (name_is(name, name_size, "MESSAGE")) {
+			line_add_escaped(line, value, value_size);
+		}
+	}
+
+	at = record;
+	while (next_field(&at, end, &name, &name_size, &value, &value_size)) {
+		if (name_is(name, name_size, "SYSLOG_IDENTIFIER") || name_is(name, name_size, "MESSAGE") ||
+		    name_is(name, name_size, "PRIORITY"))
+			continue;
+		line_add(line, any ? " " : " [", any ? 1 : 2);
+		line_add(line, name, name_size);
+		line_add(line, "=", 1);
+		line_add_escaped(line, value, value_size);
+		any = true;
+	}
+	if (any)
+		line_add(line, "]", 1);
+	line->text[line->size++] = '\n';
+}
+
+static int write_line(struct record_sink *sink, const char *record, size_t size)
+{
+	struct pollfd writable = { .fd = sink->fd, .events = POLLOUT };
+	struct line line = { .size = 0 };
+	ssize_t written;
+
+	if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
+		return -EAGAIN;
+
+	line_add_record(&line, record, size);
+	written = write(sink->fd, line.text, line.size);
+	if (written < 0)
+		return -errno;
+	return (size_t)written == line.size ? 0 : -EAGAIN;
+}
+
+int record_sink_send(struct record_sink *sink, const char *record, size_t size)
+{
+	return sink->journal ? send_to_journal(sink, record, size) : write_line(sink, record, size);
+}

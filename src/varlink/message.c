@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Varlink's framing and envelopes.
+ */
+#include "varlink/message.h"
+
+#define CHUNK 4096UL
+
+void varlink_input_clear(struct varlink_input *input)
+{
+	free(input->data);
+	*input = (struct varlink_input){ 0 };
+}
+
+void *varlink_input_room(struct varlink_input *input, size_t *ret_room)
+{
+	size_t held = input->end - input->begin;
+
+	*ret_room = 0;
+	if (held > VARLINK_MESSAGE_MAX)
+		return NULL;
+
+	/* What was consumed makes room first; only one message that is larger than the buffer grows it. */
+	if (input->end == input->capacity && input->begin > 0) {
+		memmove(input->data, input->data + input->begin, held);
+		input->scanned -= input->begin;
+		input->begin = 0;
+		input->end = held;
+	}
+
+	if (input->end == input->capacity) {
+		size_t capacity = input->capacity ? MIN_OF(2 * input->capacity, VARLINK_MESSAGE_MAX + 1) : CHUNK;
+		char *data = realloc(input->data, capacity);
+
+		if (!data)
+			return NULL;
+		input->data = data;
+		input->capacity = capacity;
+	}
+
+	*ret_room = input->capacity - input->end;
+	return input->data + input->end;
+}
+
+void varlink_input_received(struct varlink_input *input, size_t size)
+{
+	input->end += size;
+	if (input->begin == input->end)
+		varlink_input_clear(input);
+}
+
+int varlink_input_next(struct varlink_input *input, const char **ret, size_t *ret_size)
+{
+	char *end = NULL;
+
+	/* Bytes already searched are not searched again: a message that comes a byte at a time stays linear. */
+	if (input->scanned < input->end)
+		end = memchr(input->data + input->scanned, '\0', input->end - input->scanned);
+
+	if (!end) {
+		input->scanned = input->end;
+		if (input->begin == input->end) {
+			varlink_input_clear(input);
+			return 0;
+		}
+		return input->end - input->begin > VARLINK_MESSAGE_MAX ? -EMSGSIZE : 0;
+	}
+
+	*ret = input->data + input->begin;
+	*ret_size = (size_t)(end - *ret);
+	input->begin += *ret_size + 1;
+	input->scanned = input->begin;
+	return *ret_size > VARLINK_MESSAGE_MAX ? -EMSGSIZE : 1;
+}
+
+bool varlink_input_pending(const struct varlink_input *input)
+{
+	return input->begin < input->end;
+}
+
+void varlink_output_clear(struct varlink_output *output)
+{
+	free(output->data);
+	*output = (struct varlink_output){ 0 };
+}
+
+bool varlink_output_pending(const struct varlink_output *output)
+{
+	return output->begin < output->end;
+}
+
+static int output_reserve(struct varlink_output *output, size_t size)
+{
+	size_t capacity;
+	char *data;
+
+	if (size <= output->capacity - output->end)
+		return 0;
+
+	capacity = 2 * (output->end + size);
+	data = realloc(output->data, capacity);
+	if (!data)
+		return -ENOMEM;
+	output->data = data;
+	output->capacity = capacity;
+	return 0;
+}
+
+int varlink_output_add(struct varlink_output *output, const json_t *object, bool terminate)
+{
+	/* Most replies fit at the first try; json_dumpb() says what it would have needed. */
+	size_t guess = 512;
+
+	for (;;) {
+		size_t needed;
+
+		if (output_reserve(output, guess + 1) < 0)
+			return -ENOMEM;
+		needed = json_dumpb(object, output->data + output->end, output->capacity - output->end - 1,
+				    JSON_COMPACT);
+		if (needed == 0)
+			return -ENOMEM;
+		if (needed <= output->capacity - output->end - 1) {
+			output->end += needed;
+			if (terminate)
+				output->data[output->end++] = '\0';
+			return 0;
+		}
+		guess = needed;
+	}
+}
+
+void varlink_output_sent(struct varlink_output *output, size_t size)
+{
+	output->begin += size;
+	if (output->begin == output->end)
+		varlink_output_clear(output);
+}
+
+/* Is the text nested no deeper than allowed? jansson's own limit is 2048 and fixed when it is built. */
+static bool depth_is_allowed(const char *text, size_t size)
+{
+	unsigned depth = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < size; i++) {
+		char c = text[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '{' || c == '[') {
+			if (++depth > VARLINK_DEPTH_MAX)
+				return false;
+		} else if ((c == '}' || c == ']') && depth > 0) {
+			depth--;
+		}
+	}
+	return true;
+}
+
+int varlink_message_parse(const char *text, size_t size, json_t **ret)
+{
+	_cleanup_json_ json_t *message = NULL;
+
+	if (!depth_is_allowed(text, size))
+		return -EBADMSG;
+
+	message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(message))
+		return -EBADMSG;
+
+	*ret = TAKE_POINTER(message);
+	return 0;
+}
+
+static int read_flag(const json_t *value, bool *ret)
+{
+	/* null is a nullable field's absence. */
+	if (!json_is_boolean(value) && !json_is_null(value))
+		return -EBADMSG;
+	*ret = json_is_true(value);
+	return 0;
+}
+
+int varlink_envelope_read(json_t *message, struct varlink_envelope *ret)
+{
+	struct varlink_envelope envelope = { 0 };
+	const char *key;
+	json_t *value;
+	int r = 0;
+
+	json_object_foreach(message, key, value) {
+		if (strcmp(key, "method") == 0) {
+			envelope.method = json_string_value(value);
+		} else if (strcmp(key, "parameters") == 0) {
+			if (!json_is_object(value) && !json_is_null(value))
+				return -EBADMSG;
+			envelope.parameters = json_object_size(value) > 0 ? value : NULL;
+		} else if (strcmp(key, "oneway") == 0) {
+			r = read_flag(value, &envelope.oneway);
+		} else if (strcmp(key, "more") == 0) {
+			r = read_flag(value, &envelope.more);
+		} else if (strcmp(key, "upgrade") == 0) {
+			r = read_flag(value, &envelope.upgrade);
+		} else if (!strchr(key, '.') || !json_is_object(value)) {
+			/* Vendors' extensions are objects under a name with a dot, and ignored. */
+			return -EBADMSG;
+		}
+		if (r < 0)
+			return r;
+	}
+
+	if (!envelope.method || envelope.oneway + envelope.more + envelope.upgrade > 1)
+		return -EBADMSG;
+
+	*ret = envelope;
+	return 0;
+}
