@@ -1,0 +1,245 @@
+"""What the system tests stand on: registration, a known state before each, assertions, units."""
+
+import inspect
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+import client
+
+SOCKETS = ["porterd.socket", "porterd-credentials.socket", "porterd-echo.socket",
+           "porterd-opener.socket"]
+ON_REQUEST = ["porterd-echo-abstract.socket", "porterd-isolated.socket",
+              "porterd-isolated-echo.socket"]
+SERVICES = ["porterd.service", "porterd-opener.service"]
+POLICIES = pathlib.Path("/etc/porterd/files.conf.d")
+FILES = pathlib.Path("/srv/porterd-tests")
+RUNTIME_UNITS = pathlib.Path("/run/systemd/system")
+CLIENT = ["python3", "-B", client.__file__]
+TESTS = []
+
+
+def test(function):
+    """Registers FUNCTION: its name is the test's, its file the group's."""
+    group = pathlib.Path(inspect.getfile(function)).stem.removeprefix("test_")
+    TESTS.append((f"{group}: {function.__name__.replace('_', ' ')}", function))
+    return function
+
+
+def only_if(condition):
+    """For what a release of systemd has or has not: otherwise the test isn't there at all."""
+    return test if condition else lambda function: function
+
+
+# --- programs and units ----------------------------------------------------------------------
+
+
+def run(*argv, ok=True, timeout=60, **options):
+    """Runs ARGV and returns it finished; with OK set, a failure fails the test."""
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL, check=False, **options)
+    if ok and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, argv))}: exit status {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
+    return done
+
+
+def systemctl(*arguments, ok=True):
+    return run("systemctl", *arguments, ok=ok)
+
+
+def prop(unit, name):
+    return systemctl("show", "--property", name, "--value", unit).stdout.strip()
+
+
+def state(unit):
+    return prop(unit, "ActiveState")
+
+
+def main_pid(unit):
+    return int(prop(unit, "MainPID"))
+
+
+def systemd_version():
+    return int(run("systemctl", "--version").stdout.split()[1])
+
+
+def drop_in(unit, text):
+    """A drop-in until the end of the test."""
+    directory = RUNTIME_UNITS / f"{unit}.d"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "test.conf").write_text(text)
+    systemctl("daemon-reload")
+
+
+def unit_file(name, text):
+    RUNTIME_UNITS.mkdir(parents=True, exist_ok=True)
+    (RUNTIME_UNITS / name).write_text("# porterd-tests\n" + text)
+
+
+def in_unit(*argv, unit=None, ok=True, **properties):
+    """Runs ARGV as a transient service; properties are given as User="alice"."""
+    options = [f"--property={key}={value}" for key, value in properties.items()]
+    if unit:
+        options.append(f"--unit={unit}")
+    return run("systemd-run", "--quiet", "--pipe", "--wait", "--collect", *options, "--", *argv,
+               ok=ok)
+
+
+def client_in_unit(*arguments, ok=True, **options):
+    """The JSON, or else the text, that client.py prints when it runs as a service."""
+    said = in_unit(*CLIENT, *arguments, ok=ok, **options).stdout
+    try:
+        return json.loads(said)
+    except ValueError:
+        return said
+
+
+# --- the policy --------------------------------------------------------------------------------
+
+
+def secret(name, content="secret\n", mode=0o600):
+    """A file of root's beneath FILES."""
+    FILES.mkdir(mode=0o755, exist_ok=True)
+    path = FILES / name
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+def policy(text, mode=0o644, name="test.conf"):
+    """Writes the policy and has it read by an opener that runs already."""
+    POLICIES.mkdir(parents=True, exist_ok=True)
+    (POLICIES / name).write_text(text)
+    (POLICIES / name).chmod(mode)
+    if state("porterd-opener.service") == "active":
+        systemctl("reload", "porterd-opener.service")
+
+
+def grant(name, path, *lines):
+    return "\n".join([f"[{name}]", f"Path={path}", *lines, ""])
+
+
+# --- waiting and comparing ---------------------------------------------------------------------
+
+
+def wait_until(condition, what, seconds=15):
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not so after {seconds} s")
+        time.sleep(0.05)
+
+
+def equal(got, expected, what="value"):
+    if got != expected:
+        raise AssertionError(f"{what}: got {brief(got)}, expected {brief(expected)}")
+
+
+def contains(text, part, what="text"):
+    if part not in text:
+        raise AssertionError(f"{what}: {part!r} is not in {brief(text)}")
+
+
+def raises(error, function, *arguments):
+    try:
+        value = function(*arguments)
+    except error as raised:
+        return raised
+    raise AssertionError(f"no {error.__name__}, but {brief(value)}")
+
+
+def brief(value):
+    text = repr(value)
+    return text if len(text) <= 2000 else f"{text[:1000]} ... {text[-200:]} ({len(text)} long)"
+
+
+def cursor():
+    return json.loads(run("journalctl", "-n", "1", "-o", "json").stdout)["__CURSOR"]
+
+
+def journal(*arguments, after=None):
+    """Journal entries as dictionaries."""
+    run("journalctl", "--sync")
+    where = ["--after-cursor", after] if after else []
+    lines = run("journalctl", "-o", "json", "--all", *where, *arguments).stdout
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+# --- one test after the other ------------------------------------------------------------------
+
+
+def processes():
+    """Process IDs of the product's programs."""
+    return run("pgrep", "-x", "porterd|porterd-opener", ok=False).stdout.split() \
+        if shutil.which("pgrep") else [p.name for p in pathlib.Path("/proc").iterdir()
+                                       if p.name.isdigit() and command_name(p).startswith("porterd")]
+
+
+def command_name(process):
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def reset():
+    """The state after installation: sockets listen, nothing runs, no policy, no drop-ins."""
+    shutil.rmtree(POLICIES, ignore_errors=True)
+    shutil.rmtree(FILES, ignore_errors=True)
+    for unit in RUNTIME_UNITS.glob("porterd*.d"):
+        shutil.rmtree(unit)
+    for unit in RUNTIME_UNITS.glob("*"):
+        if unit.is_file() and unit.read_text().startswith("# porterd-tests"):
+            systemctl("stop", unit.name.replace("@.", "@*."), ok=False)
+            unit.unlink()
+    systemctl("daemon-reload")
+    systemctl("stop", *ON_REQUEST, "porterd-isolated@*.service", "porterd-isolated-echo@*.service")
+    systemctl("stop", *SOCKETS, *SERVICES)
+    systemctl("reset-failed")
+    systemctl("start", *SOCKETS)
+
+
+def run_one(number, name, function):
+    started, after = time.monotonic(), cursor()
+    try:
+        reset()
+        function()
+        verdict = "ok"
+    except Exception:  # pylint: disable=broad-except
+        verdict = "not ok"
+        for line in traceback.format_exc().splitlines():
+            print("#", line)
+        explain(after)
+    print(f"{verdict} {number} - {name} # {time.monotonic() - started:.1f} s", flush=True)
+    return verdict == "ok"
+
+
+def explain(after):
+    """What the system has to say about a failure."""
+    units = run("systemctl", "list-units", "--all", "--plain", "--no-legend", "porterd*", ok=False)
+    log = run("journalctl", "--after-cursor", after, "-o", "short-monotonic", "--no-hostname",
+              "-n", "80", ok=False)
+    for line in (units.stdout + log.stdout).splitlines():
+        print("#  ", line)
+
+
+def main(patterns):
+    chosen = [(name, function) for name, function in TESTS
+              if not patterns or any(pattern in name for pattern in patterns)]
+    print(f"1..{len(chosen)}", flush=True)
+    os.umask(0o022)
+    passed = [run_one(number, *entry) for number, entry in enumerate(chosen, 1)]
+    return 0 if passed and all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit("run main.py")

@@ -1,0 +1,22 @@
+"""Runs the system tests inside the booted tree, in the order of these imports.
+
+Arguments: run only the tests with one of them in the name."""
+
+# pylint: disable=unused-import
+import sys
+
+import harness
+import test_install
+import test_activation
+import test_echo
+import test_credentials
+import test_files
+import test_policy
+import test_journal
+import test_porterctl
+import test_varlinkctl
+import test_lifetime
+import test_burst
+import test_removal  # takes the package away: last
+
+sys.exit(harness.main(sys.argv[1:]))

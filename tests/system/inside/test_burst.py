@@ -1,0 +1,104 @@
+"""A thousand clients at once: all are served, and no socket unit fails."""
+
+import resource
+import socket
+import time
+
+import client
+from harness import SOCKETS, equal, run, state, systemctl, test, wait_until
+
+CLIENTS = 1000
+SECONDS = 120
+GET = b'{"method":"io.porterd.Credentials.Get"}'
+
+
+def burst(path, kind, request, is_answer):
+    """Connects everybody before anybody is read from, so that all are there at once."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    started = time.monotonic()
+    clients = []
+    try:
+        for _ in range(CLIENTS):
+            one = client.connect(path, kind, SECONDS)
+            clients.append(one)
+            one.send(request)
+        for number, one in enumerate(clients):
+            answer = one.recv(65536)
+            equal(is_answer(answer), True, f"answer {number}: {answer[:200]!r}")
+    finally:
+        for one in clients:
+            one.close()
+    print(f"# {CLIENTS} clients of {path} in {time.monotonic() - started:.1f} s")
+    failed = systemctl("--failed", "--plain", "--no-legend").stdout
+    equal(failed, "", "failed units")
+    for unit in SOCKETS:
+        equal(state(unit), "active", unit)
+
+
+def same(answer):
+    return answer == b"x"
+
+
+def credentials(answer):
+    return b'"uid":0' in answer.replace(b" ", b"")
+
+
+@test
+def a_thousand_on_echo():
+    burst("/run/porterd/echo", socket.SOCK_STREAM, b"x", same)
+
+
+@test
+def a_thousand_on_echo_seqpacket():
+    burst("/run/porterd/echo.seqpacket", socket.SOCK_SEQPACKET, b"x", same)
+
+
+@test
+def a_thousand_on_echo_dgram():
+    burst("/run/porterd/echo.dgram", socket.SOCK_DGRAM, b"x", same)
+
+
+@test
+def a_thousand_on_varlink():
+    burst("/run/porterd/io.porterd", socket.SOCK_STREAM, GET + b"\0", credentials)
+
+
+@test
+def a_thousand_on_credentials_seqpacket():
+    burst("/run/porterd/credentials.seqpacket", socket.SOCK_SEQPACKET, GET, credentials)
+
+
+@test
+def a_thousand_on_credentials_dgram():
+    burst("/run/porterd/credentials.dgram", socket.SOCK_DGRAM, GET, credentials)
+
+
+def no_instances(template):
+    return not run("systemctl", "list-units", "--all", "--plain", "--no-legend",
+                   f"{template}*").stdout
+
+
+@test
+def a_thousand_on_isolated_varlink():
+    systemctl("start", "porterd-isolated.socket")
+    burst("/run/porterd/isolated/io.porterd", socket.SOCK_STREAM, GET + b"\0", credentials)
+    equal(state("porterd-isolated.socket"), "active")
+    wait_until(lambda: no_instances("porterd-isolated@"), "instances are gone", SECONDS)
+
+
+@test
+def a_thousand_on_isolated_echo():
+    systemctl("start", "porterd-isolated-echo.socket")
+    burst("/run/porterd/isolated/echo", socket.SOCK_STREAM, b"x", same)
+    equal(state("porterd-isolated-echo.socket"), "active")
+    wait_until(lambda: no_instances("porterd-isolated-echo@"), "instances are gone", SECONDS)
+
+
+@test
+def thirty_starts_one_after_the_other():
+    # The start limit of systemd's defaults would end this at the sixth.
+    for _ in range(30):
+        equal(client.echo("/run/porterd/echo", b"x"), b"x")
+        systemctl("stop", "porterd.service")
+    equal(state("porterd-echo.socket"), "active")

@@ -1,0 +1,115 @@
+"""Every open leaves one record, with fields that queries can rely on."""
+
+import json
+import os
+import re
+
+import client
+from harness import (CLIENT, contains, cursor, equal, grant, in_unit, journal, policy, raises, run,
+                     secret, test, wait_until)
+from test_credentials import user
+
+FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
+          "CLIENT_UNIT", "CLIENT_INVOCATION_ID", "DEVICE", "INODE", "SEQUENCE"]
+
+
+def records(after, name):
+    return wait_until(lambda: journal(f"PORTERD_FILE={name}", after=after),
+                      f"a record of {name}")
+
+
+@test
+def a_granted_open_is_one_record_with_every_field():
+    uid, gid = user("alice")
+    path = secret("key")
+    policy(grant("key", path, "AllowUser=alice"))
+    after = cursor()
+    done = in_unit("sh", "-c", f"echo $INVOCATION_ID; exec {' '.join(CLIENT)} open key",
+                   User="alice", unit="porterd-test-record")
+    invocation = done.stdout.splitlines()[0]
+    entries = records(after, "key")
+    equal(len(entries), 1, "records")
+    entry = entries[0]
+    for field in FIELDS:
+        equal(f"PORTERD_{field}" in entry, True, f"PORTERD_{field}= is there")
+    equal(entry["PORTERD_PATH"], str(path), "path")
+    equal(entry["PORTERD_ACCESS"], "read", "access")
+    equal(entry["PORTERD_RESULT"], "granted", "result")
+    equal((entry["PORTERD_CLIENT_UID"], entry["PORTERD_CLIENT_GID"]), (str(uid), str(gid)), "ids")
+    equal(int(entry["PORTERD_CLIENT_PID"]) > 1, True, "pid")
+    equal(entry["PORTERD_CLIENT_UNIT"], "porterd-test-record.service", "unit")
+    equal(entry["PORTERD_CLIENT_INVOCATION_ID"], invocation, "invocation ID")
+    status = path.stat()
+    equal(entry["PORTERD_INODE"], str(status.st_ino), "inode")
+    device = entry["PORTERD_DEVICE"]
+    equal(device in (str(status.st_dev), f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"),
+          True, f"device {device}")
+    equal(bool(re.fullmatch("[0-9a-f]{32}", entry["MESSAGE_ID"])), True, "MESSAGE_ID")
+    contains(entry["MESSAGE"], "key", "MESSAGE")
+    equal(entry["_UID"], "0", "who wrote it")
+
+
+@test
+def a_refused_open_is_a_record_of_another_kind():
+    path = secret("key")
+    policy(grant("mine", path, "AllowUser=root") + grant("theirs", path, "AllowUser=nobody"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        varlink.open("mine").close()
+        error = raises(client.VarlinkError, varlink.open, "theirs")
+    granted, refused = records(after, "mine")[0], records(after, "theirs")[0]
+    equal(refused["PORTERD_RESULT"], "refused")
+    equal(refused["PORTERD_REASON"], error.parameters["reason"], "the reason is the same")
+    equal(refused["PORTERD_CLIENT_UNIT"], "porterd-tests.service", "unit")
+    equal(refused["MESSAGE_ID"] != granted["MESSAGE_ID"], True, "kinds differ")
+    equal(int(refused["PORTERD_SEQUENCE"]), int(granted["PORTERD_SEQUENCE"]) + 1, "sequence")
+
+
+@test
+def a_name_that_is_unknown_is_recorded():
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        raises(client.VarlinkError, varlink.open, "nonsense")
+    equal(records(after, "nonsense")[0]["PORTERD_RESULT"], "refused")
+
+
+@test
+def every_open_of_many_is_recorded_in_order():
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        for _ in range(50):
+            varlink.open("key").close()
+    wait_until(lambda: len(records(after, "key")) == 50, "50 records")
+    numbers = [int(entry["PORTERD_SEQUENCE"]) for entry in records(after, "key")]
+    equal(numbers, list(range(numbers[0], numbers[0] + 50)), "sequence")
+
+
+@test
+def the_catalog_explains_both_kinds():
+    path = secret("key")
+    policy(grant("mine", path, "AllowUser=root") + grant("theirs", path, "AllowUser=nobody"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        varlink.open("mine").close()
+        raises(client.VarlinkError, varlink.open, "theirs")
+    for name in ("mine", "theirs"):
+        entry = records(after, name)[0]
+        shown = run("journalctl", "--after-cursor", after, "-x", f"PORTERD_FILE={name}").stdout
+        contains(shown, "Subject:", f"journalctl -x of {name}")
+        listed = run("journalctl", "--list-catalog", entry["MESSAGE_ID"]).stdout
+        contains(listed, entry["MESSAGE_ID"], "journalctl --list-catalog")
+
+
+@test
+def text_of_a_client_stays_in_its_field():
+    # A file name is the one text of a client's that reaches a record.
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    after = cursor()
+    name = "x\nPORTERD_RESULT=granted\nPRIORITY=0"
+    with client.Varlink() as varlink:
+        raises(client.VarlinkError, varlink.open, name)
+    entries = wait_until(lambda: [e for e in journal("-u", "porterd-opener.service", after=after)
+                                  if "PORTERD_RESULT" in e], "a record", 5)
+    equal([json.dumps(e["PORTERD_RESULT"]) for e in entries], ['"refused"'], "result")

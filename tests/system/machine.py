@@ -1,0 +1,106 @@
+"""A Debian tree, booted: systemd as PID 1 in a container of systemd-nspawn."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+BOOT_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class BootError(Exception):
+    """This machine cannot boot the tree; the text says what nspawn said."""
+
+
+class Machine:
+    """Boots TREE, which stays as it is: what the system writes goes to memory."""
+
+    def __init__(self, tree, binds=()):
+        self.tree = pathlib.Path(tree).resolve()
+        self.binds = binds
+        self.name = f"porterd-{os.getpid()}"
+        self.nspawn = None
+        self.init = None
+        self.console = tempfile.NamedTemporaryFile(prefix="porterd-console-")
+
+    def __enter__(self):
+        try:
+            self.boot()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def boot(self):
+        environment = dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1")
+        command = ["systemd-nspawn", "--quiet", f"--directory={self.tree}",
+                   "--volatile=overlay", "--boot", "--register=no", "--keep-unit",
+                   f"--machine={self.name}", "--private-network", "--console=pipe"]
+        command += [f"--bind-ro={outside}:{inside}" for outside, inside in self.binds]
+        self.nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment,
+                                       stdout=self.console, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline:
+            if self.nspawn.poll() is not None:
+                raise BootError(self.console_text() or "systemd-nspawn ended without a word")
+            if self.find_init() and self.is_up():
+                return
+            time.sleep(0.1)
+        raise BootError(f"not up after {BOOT_SECONDS} s:\n{self.console_text()}")
+
+    def find_init(self):
+        pid = self.nspawn.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self.init = children[0] if children else None
+        return self.init
+
+    def is_up(self):
+        asked = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_SECONDS)
+        return asked.stdout.strip() in (b"running", b"degraded")
+
+    def command(self, argv):
+        # -r and -w: the container's root is not its mount namespace's, where
+        # this machine itself is a chroot.
+        return ["nsenter", "-t", self.init, "-m", "-p", "-u", "-n", "-i", "-C", "-r", "-w", *argv]
+
+    def run(self, argv, timeout=60):
+        """Runs ARGV inside; the result holds stdout and stderr as bytes."""
+        return subprocess.run(self.command(argv), stdin=subprocess.DEVNULL, timeout=timeout,
+                              capture_output=True, check=False)
+
+    def start(self, argv):
+        """Starts ARGV inside with a pipe to read what it prints."""
+        return subprocess.Popen(self.command(argv), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                errors="replace")
+
+    def stop(self):
+        if self.nspawn and self.nspawn.poll() is None:
+            try:
+                if self.init:
+                    self.run(["systemctl", "poweroff"], timeout=10)
+                self.nspawn.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        # nspawn leaves these behind where no machined cleans up after it.
+        shutil.rmtree(f"/run/systemd/nspawn/propagate/{self.name}", ignore_errors=True)
+        self.tree.parent.joinpath(f".#{self.tree.name}.lck").unlink(missing_ok=True)
+
+    def kill(self):
+        if self.find_init():
+            os.kill(int(self.init), signal.SIGKILL)
+        try:
+            self.nspawn.wait(10)
+        except subprocess.TimeoutExpired:
+            self.nspawn.kill()
+            self.nspawn.wait()
+
+    def console_text(self):
+        return pathlib.Path(self.console.name).read_text(errors="replace").strip()

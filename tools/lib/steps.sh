@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# Steps of tools/check: each runs with a log of its own, is timed, and counts its tests.
+# The script that reads this sets work= to a directory of its own first.
+: "${work:?}"
+
+mkdir -p "$work/log" "$work/result"
+only=()
+
+# selected STEP: is it one that the command line asks for?
+selected()
+{
+	local pattern
+
+	[ ${#only[@]} -eq 0 ] && return
+	for pattern in "${only[@]}"; do
+		# shellcheck disable=SC2053  # a pattern, as in --only='system-*'
+		[[ $1 == $pattern ]] && return
+	done
+	return 1
+}
+
+# step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
+# from what it prints: summaries of automake's test runner, or TAP of its own
+# where the name begins with system-. Where it prints neither, it is one test.
+step()
+{
+	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
+	shift
+
+	selected "$name" || return 0
+	(
+		set -e
+		"$@"
+	) >"$log" 2>&1 </dev/null
+	rc=$?
+	read -r passed failed skipped < <(count_tests "$name" "$log")
+	[ $((passed + failed + skipped)) -eq 0 ] && [ "$rc" -eq 0 ] && passed=1
+	[ "$rc" -ne 0 ] && [ "$rc" -ne 77 ] && [ "$failed" -eq 0 ] && failed=1
+	echo "$passed $failed $skipped" >"$work/result/$name"
+	# One write, because steps of both lanes end here.
+	if [ "$failed" -ne 0 ]; then
+		say "$(printf '%s\n' "--- $name failed (exit status $rc), its log:" "$(cat "$log")" \
+			"--- end of the log of $name")"
+	fi
+	say "$(printf '%-16s %5d passed %3d failed %3d skipped %5d s' "$name" "$passed" "$failed" \
+		"$skipped" $((SECONDS - start)))"
+	[ "$failed" -eq 0 ]
+}
+
+# count_tests NAME LOG: prints passed, failed and skipped.
+count_tests()
+{
+	case $1 in
+	system-*)
+		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
+			/^ok / { passed++ }
+			/^not ok / { failed++ }
+			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
+		;;
+	*)
+		awk '/^# (PASS|XFAIL): / { passed += $3 }
+			/^# (FAIL|XPASS|ERROR): / { failed += $3 }
+			/^# SKIP: / { skipped += $3 }
+			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
+		;;
+	esac
+}
+
+# The sum of all steps, and whether it is good.
+steps_summary()
+{
+	local strict=$1 passed=0 failed=0 skipped=0 p f s result name
+
+	for result in "$work"/result/*; do
+		[ -e "$result" ] || continue
+		name=${result##*/}
+		read -r p f s <"$result"
+		if [ "$s" -gt 0 ] && [[ $name == system-* ]]; then
+			say "skipped: $name: $(grep -m 1 -o '# SKIP.*' "$work/log/$name.log")"
+			[ "$strict" = yes ] && f=$((f + s)) s=0
+		fi
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	done
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}

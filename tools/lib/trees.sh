@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# Debian trees for tools/check: made, used to build packages, made ready to boot.
+
+# What the tests inside need besides the product itself.
+tree_packages=systemd,systemd-sysv,dbus,python3,socat,man-db
+
+# tree_make SUITE DIR
+tree_make()
+{
+	local -a options=()
+
+	# An archive that nobody refreshes any more is good enough to check units in.
+	[ "$1" = forky ] && options+=(--aptopt='Acquire::Check-Valid-Until "false"')
+	mmdebstrap --variant=apt --include="$tree_packages" "${options[@]}" "$1" "$2.part" &&
+		mv "$2.part" "$2"
+}
+
+# tree_run DIR COMMAND...: runs it in the tree with the network of this machine.
+tree_run()
+{
+	local dir=$1
+	shift
+
+	apt-config dump | grep -iE '^Acquire::[a-z:]*proxy' >"$dir/etc/apt/apt.conf.d/90proxy"
+	systemd-nspawn --quiet --directory="$dir" --register=no --keep-unit --console=pipe \
+		--machine="tree-$$" --resolv-conf=replace-host --setenv=DEBIAN_FRONTEND=noninteractive \
+		"$@" </dev/null
+}
+
+# tree_build_deb DIR SOURCE OUT: builds the package in a copy of the tree.
+tree_build_deb()
+{
+	local dir=$1 source=$2 out=$3 build=$1-build
+
+	rm -rf "$build" && cp -a --reflink=auto "$dir" "$build" || return 1
+	mkdir -p "$build/build" "$out"
+	cp -a "$source" "$build/build/porterd" || return 1
+	tree_run "$build" sh -ec '
+		cd /build/porterd
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends build-essential fakeroot
+		apt-get build-dep -y -q --no-install-recommends .
+		dpkg-buildpackage -b -uc -us
+	' && cp "$build"/build/*.deb "$build"/build/*.changes "$out/" && rm -rf "$build"
+}
+
+# tree_fetch_depends DIR DEB: puts what the package depends on into the tree's
+# cache, so that it is installed later by the booted system, without a network.
+tree_fetch_depends()
+{
+	local dir=$1 deb=$2
+
+	cp "$deb" "$dir/root/porterd.deb" || return 1
+	tree_run "$dir" sh -ec '
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends --download-only \
+			-o APT::Keep-Downloaded-Packages=true /root/porterd.deb
+	'
+}
+
+# tree_verify_units DIR ROOT: systemd-analyze of that tree on the files that
+# `make install DESTDIR=ROOT` made. It says what is wrong by printing it.
+tree_verify_units()
+{
+	local dir=$1 root=$2 copy=$1-verify said rc
+
+	rm -rf "$copy" && cp -a --reflink=auto "$dir" "$copy" && cp -a "$root/." "$copy/" || return 1
+	# shellcheck disable=SC2016  # $-signs are the inner shell's
+	said=$(tree_run "$copy" sh -c '
+		systemd-sysusers 2>&1 >/dev/null | grep -v "^Creating "
+		units=$(ls -d /usr/lib/systemd/system/porterd* /lib/systemd/system/porterd* 2>/dev/null)
+		[ -n "$units" ] || echo "no units were found"
+		# Through /lib and /usr/lib alike a unit is one file.
+		systemd-analyze verify $(for u in $units; do basename "$u"; done | sort -u) 2>&1 ||
+			echo "systemd-analyze: exit status $?"
+	')
+	rc=$?
+	rm -rf "$copy"
+	[ "$rc" -eq 0 ] && [ -z "$said" ] && return
+	printf '%s\n' "$said"
+	return 1
+}
