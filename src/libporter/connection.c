@@ -226,10 +226,9 @@ int connection_call(struct porter *porter, const char *method, json_t *parameter
 
 int connection_call_plain(struct porter *porter, const char *method, json_t *parameters, json_t **ret)
 {
-	_cleanup_(fdset_clear) struct fdset fds;
+	_cleanup_(fdset_clear) struct fdset fds = { .count = 0 };
 	int r;
 
-	fdset_init(&fds);
 	r = connection_call(porter, method, parameters, ret, &fds);
 	if (r == 0 && fds.count > 0) {
 		json_decref(TAKE_POINTER(*ret));
@@ -241,7 +240,7 @@ int connection_call_plain(struct porter *porter, const char *method, json_t *par
 int porter_call(struct porter *porter, const char *method, const char *parameters, char **ret_reply,
 		int *ret_fds, size_t *n_fds)
 {
-	_cleanup_(fdset_clear) struct fdset fds;
+	_cleanup_(fdset_clear) struct fdset fds = { .count = 0 };
 	_cleanup_json_ json_t *reply = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t room = ret_fds && n_fds ? *n_fds : 0;
@@ -251,7 +250,6 @@ int porter_call(struct porter *porter, const char *method, const char *parameter
 	if (!connection_begin(porter) || !method || !ret_reply)
 		return -EINVAL;
 
-	fdset_init(&fds);
 	arguments = parameters ? json_loads(parameters, JSON_REJECT_DUPLICATES, NULL) : json_object();
 	if (!json_is_object(arguments)) {
 		json_decref(arguments);

@@ -32,7 +32,7 @@ static int take_descriptors(struct fdset *fds, const json_t *const *indexes, siz
 
 int porter_open(struct porter *porter, const char *file, int *ret_fd)
 {
-	_cleanup_(fdset_clear) struct fdset fds;
+	_cleanup_(fdset_clear) struct fdset fds = { .count = 0 };
 	_cleanup_json_ json_t *reply = NULL;
 	const json_t *index;
 	json_t *parameters;
@@ -41,7 +41,6 @@ int porter_open(struct porter *porter, const char *file, int *ret_fd)
 	if (!connection_begin(porter) || !file || !*file || !ret_fd)
 		return -EINVAL;
 
-	fdset_init(&fds);
 	parameters = json_pack("{s:s}", "file", file);
 	if (!parameters)
 		return -EINVAL;
@@ -69,7 +68,7 @@ static json_t *strings_to_json(const char *const *strings, size_t count)
 
 int porter_open_many(struct porter *porter, const char *const *files, size_t n_files, int *ret_fds)
 {
-	_cleanup_(fdset_clear) struct fdset fds;
+	_cleanup_(fdset_clear) struct fdset fds = { .count = 0 };
 	_cleanup_json_ json_t *reply = NULL;
 	const json_t *indexes[FDSET_MAX], *array;
 	json_t *names;
@@ -83,7 +82,6 @@ int porter_open_many(struct porter *porter, const char *const *files, size_t n_f
 		if (!files[i] || !*files[i])
 			return -EINVAL;
 
-	fdset_init(&fds);
 	names = strings_to_json(files, n_files);
 	if (!names)
 		return -EINVAL;
