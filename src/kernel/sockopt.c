@@ -113,6 +113,13 @@ int sockopt_unread(int fd)
 	return bytes;
 }
 
+bool sockopt_all_read(int fd)
+{
+	/* While a message is being freed, its writer is woken with one byte of it still on the account
+	 * (sock_wfree() in the kernel). No message is charged as little as this. */
+	return sockopt_unread(fd) < 256;
+}
+
 int sockopt_error(int fd)
 {
 	int error;

@@ -51,9 +51,12 @@ int sockopt_peer_pidfd(int fd);
 /* Its security label, "" where there is none. -ENOPROTOOPT without a security module, -ERANGE if too long. */
 int sockopt_peer_label(int fd, char *label, size_t size);
 
-/* How many bytes sent through this socket wait at the peer unread (an upper bound: the kernel counts its
- * own overhead too); 0 exactly if there are none. */
+/* How many bytes the kernel charges to this socket for what was sent and not read yet: contents and some
+ * hundred bytes of its own for each message. */
 int sockopt_unread(int fd);
+
+/* Has the peer read everything? */
+bool sockopt_all_read(int fd);
 
 /* Pending error of the socket as -errno, 0 for none. */
 int sockopt_error(int fd);

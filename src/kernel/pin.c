@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files held by O_PATH before anything is done with them.
+ */
+#include "kernel/pin.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+
+#include "base/macro.h"
+
+/* Debian 12's headers don't have it. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* glibc has no wrapper for it. The kernel answers EAGAIN when a rename or mount raced with a lookup that
+ * must not escape (RESOLVE_BENEATH): asking again is what it wants then, and a few times are enough. */
+static int resolve(int directory, const char *path, uint64_t flags, uint64_t resolve_flags)
+{
+	struct open_how how = {
+		.flags = flags | O_PATH | O_CLOEXEC,
+		.resolve = resolve_flags | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	for (int tries = 0; tries < 8; tries++) {
+		fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+		if (fd >= 0)
+			return (int)fd;
+		if (errno != EAGAIN && errno != EINTR)
+			break;
+	}
+	return -errno;
+}
+
+/* The part of `path` below `within`; NULL if it is not below it. */
+static const char *below(const char *path, const char *within)
+{
+	size_t length = strlen(within);
+
+	while (length > 0 && within[length - 1] == '/')
+		length--;
+	if (strncmp(path, within, length) != 0 || path[length] != '/')
+		return NULL;
+	path += length;
+	while (*path == '/')
+		path++;
+	return path;
+}
+
+int pin_open(const char *path, const char *within)
+{
+	_cleanup_close_ int directory = -EBADF;
+
+	if (path[0] != '/')
+		return -EINVAL;
+	if (!within)
+		return resolve(AT_FDCWD, path, 0, RESOLVE_NO_SYMLINKS);
+
+	path = below(path, within);
+	if (!path || *path == '\0')
+		return -EINVAL;
+	directory = resolve(AT_FDCWD, within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (directory < 0)
+		return directory;
+	return resolve(directory, path, 0, RESOLVE_BENEATH);
+}
+
+int pin_open_parent(const char *path, const char *within, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_close_ int directory = -EBADF;
+	_cleanup_free_ char *parent = NULL;
+
+	if (path[0] != '/' || slash[1] == '\0')
+		return -EINVAL;
+	*ret_name = slash + 1;
+
+	parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!parent)
+		return -ENOMEM;
+	if (!within)
+		return resolve(AT_FDCWD, parent, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+
+	directory = resolve(AT_FDCWD, within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (directory < 0 || strcmp(parent, within) == 0)
+		return TAKE_FD(directory);
+	path = below(parent, within);
+	if (!path)
+		return -EINVAL;
+	return resolve(directory, *path ? path : ".", O_DIRECTORY, RESOLVE_BENEATH);
+}
+
+void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE])
+{
+	(void)snprintf(buffer, PIN_PROC_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+int pin_reopen(int pin, int flags)
+{
+	char path[PIN_PROC_PATH_SIZE];
+	int fd;
+
+	pin_proc_path(pin, path);
+	do
+		fd = open(path, flags | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int pin_real_path(int pin, char *buffer, size_t size)
+{
+	char link[PIN_PROC_PATH_SIZE];
+	ssize_t length;
+
+	pin_proc_path(pin, link);
+	length = readlink(link, buffer, size);
+	if (length < 0)
+		return -errno;
+	if ((size_t)length >= size)
+		return -ENAMETOOLONG;
+	buffer[length] = '\0';
+
+	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". */
+	return buffer[0] == '/' ? 0 : -ENOENT;
+}
+
+int pin_new_memfd(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	/* Kernels before 6.3 don't know MFD_NOEXEC_SEAL; with vm.memfd_noexec=2 later ones insist on it. */
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd < 0 ? -errno : fd;
+}
+
+int pin_is_kernel_control(int fd)
+{
+	/* linux/magic.h of Debian 12 has most of them; numbers are ABI, and their names are not everywhere. */
+	static const uint32_t controls[] = {
+		0x9fa0,	    /* proc */
+		0x62656572, /* sysfs */
+		0x27e0eb,   /* cgroup */
+		0x63677270, /* cgroup2 */
+		0x64626720, /* debugfs */
+		0x74726163, /* tracefs */
+		0x73636673, /* securityfs */
+		0xcafe4a11, /* bpf */
+		0xde5e81e4, /* efivarfs */
+		0xf97cff8c, /* selinuxfs */
+		0x43415d53, /* smackfs */
+		0x62656570, /* configfs */
+		0x65735543, /* fusectl */
+		0x42494e4d, /* binfmt_misc */
+		0x6e736673, /* nsfs */
+		0x7655821,  /* resctrl */
+	};
+	struct statfs status;
+
+	if (fstatfs(fd, &status) < 0)
+		return -errno;
+	for (size_t i = 0; i < ELEMENTSOF(controls); i++)
+		if ((uint32_t)status.f_type == controls[i])
+			return 1;
+	return 0;
+}
+
+int pin_has_acl(int fd)
+{
+	char path[PIN_PROC_PATH_SIZE];
+
+	/* fgetxattr() refuses O_PATH fds. */
+	pin_proc_path(fd, path);
+	if (getxattr(path, "system.posix_acl_access", NULL, 0) >= 0)
+		return 1;
+	return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+}
+
+int pin_walk(const char *path, pin_visitor visit, void *data)
+{
+	_cleanup_close_ int directory = -EBADF;
+	const char *component = path;
+
+	if (path[0] != '/')
+		return -EINVAL;
+	directory = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (;;) {
+		char name[NAME_MAX + 1];
+		struct stat status;
+		const char *end;
+		int next, r;
+
+		if (directory < 0 || fstat(directory, &status) < 0)
+			return -errno;
+		r = visit(directory, &status, component == path ? 1 : (size_t)(component - path), data);
+		if (r != 0)
+			return r;
+
+		while (*component == '/')
+			component++;
+		end = strchr(component, '/');
+		if (!end)
+			return 0;
+		if ((size_t)(end - component) >= sizeof(name))
+			return -ENAMETOOLONG;
+		memcpy(name, component, (size_t)(end - component));
+		name[end - component] = '\0';
+
+		next = openat(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd_close(directory);
+		directory = next;
+		component = end;
+	}
+}

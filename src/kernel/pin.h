@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files held by O_PATH before anything is done with them: a pinned inode can be looked at as long as one
+ * likes, can't be exchanged for another, and is not opened, so a FIFO blocks nothing and a device does nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Pins what is at the absolute `path`. Without `within` no symbolic link is followed anywhere on the way.
+ * With it, a directory on the way to `path`, links below it are followed as long as they stay beneath it.
+ * Magic links (/proc/PID/fd/N) are never followed. Returns the fd, owned by the caller; otherwise -errno of
+ * openat2(2): -ELOOP for a link in the way, -EXDEV for one that leads out of `within`, -EINVAL if `path` is
+ * not below `within`. */
+int pin_open(const char *path, const char *within);
+
+/* Pins the directory that holds `path`, by the same rules, and points *ret_name at the last component. */
+int pin_open_parent(const char *path, const char *within, const char **ret_name);
+
+/* Opens the pinned inode itself, whatever its path names by now. `flags` as of open(2); O_CLOEXEC is added.
+ * Returns the fd, owned by the caller, or -errno. */
+int pin_reopen(int pin, int flags);
+
+/* The path at which the kernel sees the pinned inode now. -ENOENT if it has none that is reachable here. */
+int pin_real_path(int pin, char *buffer, size_t size);
+
+/* Writes the path that leads to an fd of this process: what system calls without an fd variant take. */
+#define PIN_PROC_PATH_SIZE sizeof("/proc/self/fd/-2147483648")
+void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);
+
+/* An anonymous file in memory, which can be sealed and, where the kernel knows how to say that, not executed.
+ * Returns the fd, owned by the caller, or -errno. */
+int pin_new_memfd(const char *name);
+
+/* Is it on a file system whose files are the kernel's controls rather than somebody's data (procfs, sysfs,
+ * cgroups, ...)? 1 or 0; -errno if that can't be told. */
+int pin_is_kernel_control(int fd);
+
+/* Does it have a POSIX access control list, so that its mode alone does not say who may do what? 1, 0 or
+ * -errno. Works for O_PATH fds. */
+int pin_has_acl(int fd);
+
+/* Called with an O_PATH fd of one directory, its status, and how much of the path leads to it. Not 0 ends the
+ * walk. */
+typedef int (*pin_visitor)(int directory, const struct stat *status, size_t length, void *data);
+
+/* Visits every directory above the last component of the absolute `path`, from the root down, and follows no
+ * link. Returns 0, what a visitor returned to end it, or -errno. As long as only root can write what was
+ * visited, nobody else can exchange what comes next. */
+int pin_walk(const char *path, pin_visitor visit, void *data);

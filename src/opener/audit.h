@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One record in the journal for each file that was granted or refused to a client.
+ */
+#pragma once
+
+#include "opener/open.h"
+#include "record/record.h"
+
+struct audit_entry {
+	const char *file;	    /* its name in the policy, or what the client takes for one */
+	const struct grant *grant;  /* NULL: there is none of that name */
+	const struct identity *client;
+	const struct opened *opened; /* NULL: the file itself was not looked at */
+	bool granted;
+	const char *reason;
+};
+
+void audit_record(struct recorder *recorder, const struct audit_entry *entry);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The client behind a request.
+ */
+#include "opener/client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/macro.h"
+
+void client_init(struct client *client)
+{
+	identity_init(&client->identity);
+	client->alive = false;
+}
+
+void client_clear(struct client *client)
+{
+	identity_clear(&client->identity);
+	client->alive = false;
+}
+
+static int get_int(int fd, int option)
+{
+	int value;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
+}
+
+/* Is an end of a connection bound to an address? 1, 0 or -errno. */
+static int is_bound(int fd, int (*get_name)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_un address;
+	socklen_t size = sizeof(address);
+
+	if (get_name(fd, (struct sockaddr *)&address, &size) < 0)
+		return -errno;
+	return size > offsetof(struct sockaddr_un, sun_path);
+}
+
+/* SO_PEERCRED names the client only at the accepted end. At the connecting end it names whoever called
+ * listen(), and a listening socket names its own listener: both are PID 1, uid 0, for every socket that systemd
+ * holds, and porterd can have such an fd of itself by connecting anywhere. The ends are told apart by their
+ * addresses. Only a bound socket can listen, and its address is that of every end that it accepts; so the
+ * accepted end is bound, and the other one, seen from there, is not, unless that client bound it itself. */
+static enum opener_result check_end(int fd, const char **reason)
+{
+	int peer;
+
+	*reason = "the request came without a client's connected stream socket";
+	if (get_int(fd, SO_DOMAIN) != AF_UNIX || get_int(fd, SO_TYPE) != SOCK_STREAM ||
+	    get_int(fd, SO_ACCEPTCONN) != 0)
+		return OPENER_BAD_REQUEST;
+	peer = is_bound(fd, (int (*)(int, struct sockaddr *, socklen_t *))getpeername);
+	if (peer < 0 || is_bound(fd, (int (*)(int, struct sockaddr *, socklen_t *))getsockname) != 1)
+		return OPENER_BAD_REQUEST;
+	if (peer == 1) {
+		*reason = "the client's socket is bound to an address, so it could as well be the listening end";
+		return OPENER_NOT_PERMITTED;
+	}
+	return OPENER_OK;
+}
+
+enum opener_result client_read(struct client *client, int fd, const char **reason)
+{
+	enum opener_result result = check_end(fd, reason);
+	struct identity *identity = &client->identity;
+	int r;
+
+	if (result != OPENER_OK)
+		return result;
+
+	r = identity_read(identity, fd,
+			  IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT);
+	if (r < 0 && r != -ENOMEM) {
+		*reason = "the kernel says nothing of who connected";
+		return OPENER_BAD_REQUEST;
+	}
+	if (r < 0 || identity->pidfd == -EMFILE || identity->pidfd == -ENFILE || identity->pidfd == -ENOMEM) {
+		*reason = "out of memory or descriptors";
+		return OPENER_BUSY;
+	}
+	client->alive = identity_is_alive(identity);
+	return OPENER_OK;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening what a grant names.
+ */
+#include "opener/open.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "kernel/pin.h"
+#include "opener/examine.h"
+
+void opened_init(struct opened *opened)
+{
+	*opened = (struct opened){ .fd = -EBADF, .result = OPENER_OK };
+}
+
+void opened_clear(struct opened *opened)
+{
+	fd_close(TAKE_FD(opened->fd));
+}
+
+static int access_flags(enum grant_access access)
+{
+	static const int flags[] = {
+		[GRANT_READ] = O_RDONLY,
+		[GRANT_WRITE] = O_WRONLY,
+		[GRANT_READ_WRITE] = O_RDWR,
+		[GRANT_APPEND] = O_WRONLY | O_APPEND,
+	};
+
+	return flags[access];
+}
+
+/* Non-blocking was for the opening alone. The receiver gets what a plain open() gives: for files it makes no
+ * difference, of a terminal or another device nobody expects EAGAIN. */
+static int make_blocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+static enum opener_result open_pinned(const struct grant *grant, int pin, struct opened *opened)
+{
+	_cleanup_close_ int fd = pin_reopen(pin, access_flags(grant->access) | O_NOCTTY | O_NONBLOCK);
+	int r = fd < 0 ? fd : make_blocking(fd);
+
+	/* ENXIO and ENODEV: a device node without its device. */
+	if (r == -ENXIO || r == -ENODEV)
+		return opened_refuse(opened, OPENER_FILE_MISSING, "the device is not there");
+	if (r < 0)
+		return opened_fail(opened, "it can't be opened", r);
+	opened->fd = TAKE_FD(fd);
+	return OPENER_OK;
+}
+
+/* Copies up to `size` bytes. Returns how many there were, more than `size` if there are more, or -errno. */
+static ssize_t copy_content(int from, int to, size_t size)
+{
+	char buffer[65536];
+	size_t copied = 0;
+
+	for (;;) {
+		ssize_t n = read(from, buffer, sizeof(buffer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0 || copied + (size_t)n > size)
+			return (ssize_t)(copied + (size_t)n);
+		for (ssize_t written = 0; written < n;) {
+			ssize_t w = write(to, buffer + written, (size_t)(n - written));
+
+			if (w < 0 && errno != EINTR)
+				return -errno;
+			written += w < 0 ? 0 : w;
+		}
+		copied += (size_t)n;
+	}
+}
+
+static enum opener_result deliver_copy(const struct grant *grant, int pin, struct opened *opened)
+{
+	_cleanup_close_ int from = pin_reopen(pin, O_RDONLY | O_NOCTTY | O_NONBLOCK), memory = -EBADF;
+	ssize_t size;
+	int fd;
+
+	if (from < 0)
+		return opened_fail(opened, "it can't be opened", from);
+	memory = pin_new_memfd(grant->name);
+	if (memory < 0)
+		return opened_fail(opened, "its copy can't be made", memory);
+	size = copy_content(from, memory, OPEN_COPY_MAX);
+	if (size < 0)
+		return opened_fail(opened, "it can't be copied", (int)size);
+	if ((size_t)size > OPEN_COPY_MAX)
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it is larger than the %zu bytes that "
+				     "Deliver=copy may have", OPEN_COPY_MAX);
+	if (fcntl(memory, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return opened_fail(opened, "its copy can't be sealed", -errno);
+
+	/* Read-only as granted, and at its beginning. */
+	fd = pin_reopen(memory, O_RDONLY);
+	if (fd < 0)
+		return opened_fail(opened, "its copy can't be opened", fd);
+	opened->fd = fd;
+	return OPENER_OK;
+}
+
+/* connect() goes by path; the one through /proc leads to the pinned socket, whatever its own path is now. */
+static enum opener_result connect_pinned(int pin, struct opened *opened)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int r = -EPROTOTYPE;
+
+	_Static_assert(sizeof(address.sun_path) >= PIN_PROC_PATH_SIZE, "the path fits");
+	pin_proc_path(pin, address.sun_path);
+
+	for (size_t i = 0; r == -EPROTOTYPE && i < ELEMENTSOF(types); i++) {
+		_cleanup_close_ int fd = socket(AF_UNIX, types[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+			r = -errno;
+		else
+			r = make_blocking(fd);
+		if (r >= 0) {
+			opened->fd = TAKE_FD(fd);
+			return OPENER_OK;
+		}
+	}
+
+	if (r == -ECONNREFUSED)
+		return opened_refuse(opened, OPENER_FILE_MISSING, "nobody listens on the socket");
+	return opened_fail(opened, "it can't be connected to", r);
+}
+
+static enum opener_result deliver(const struct grant *grant, int pin, struct opened *opened)
+{
+	if (grant->type == GRANT_SOCKET)
+		return connect_pinned(pin, opened);
+	if (grant->copy)
+		return deliver_copy(grant, pin, opened);
+	return open_pinned(grant, pin, opened);
+}
+
+/* Owned by whom the opener runs as whatever a set-group-ID directory says, and with Mode= whatever the umask. */
+static int adopt_created(const struct grant *grant, int fd, struct stat *ret)
+{
+	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, grant->mode) < 0 || fstat(fd, ret) < 0)
+		return -errno;
+	return 0;
+}
+
+/* OPENER_OK with an fd or, for a check, without one. opened->result is left alone and -EEXIST put in *race if
+ * somebody else made the file first. */
+static enum opener_result create(const struct grant *grant, bool check, bool *race, struct opened *opened)
+{
+	_cleanup_close_ int parent = -EBADF, fd = -EBADF;
+	const char *name;
+	struct stat status;
+	int r;
+
+	*race = false;
+	parent = pin_open_parent(grant->path, grant->within, &name);
+	if (parent < 0)
+		return opened_fail(opened, "its directory can't be examined", parent);
+	if (examine_parent(parent, opened) != OPENER_OK || check)
+		return opened->result;
+
+	fd = openat(parent, name,
+		    access_flags(grant->access) | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST) {
+		*race = true;
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "a symbolic link that leads nowhere is in its "
+				     "place");
+	}
+	if (fd < 0)
+		return opened_fail(opened, "it can't be made", -errno);
+	r = adopt_created(grant, fd, &status);
+	if (r < 0)
+		return opened_fail(opened, "it can't be made", r);
+
+	opened->found = true;
+	opened->device = status.st_dev;
+	opened->inode = status.st_ino;
+	opened->fd = TAKE_FD(fd);
+	return OPENER_OK;
+}
+
+static enum opener_result open_or_check(const struct grant *grant, const struct identity *client, bool check,
+					struct opened *opened)
+{
+	bool race = false;
+
+	/* Twice, where somebody else makes the file between looking for it and making it. */
+	for (int tries = 0; tries < 2; tries++) {
+		_cleanup_close_ int pin = pin_open(grant->path, grant->within);
+
+		opened_init(opened);
+		if (pin == -ENOENT && grant->create) {
+			if (create(grant, check, &race, opened) == OPENER_OK || !race)
+				return opened->result;
+			continue;
+		}
+		if (pin < 0)
+			return opened_fail(opened, "it can't be reached", pin);
+		if (examine(grant, client, pin, opened) != OPENER_OK || check)
+			return opened->result;
+		return deliver(grant, pin, opened);
+	}
+	return opened->result;
+}
+
+enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct opened *opened)
+{
+	return open_or_check(grant, client, false, opened);
+}
+
+enum opener_result open_check(const struct grant *grant, const struct identity *client, struct opened *opened)
+{
+	return open_or_check(grant, client, true, opened);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From a section's texts to a grant: each value is checked, and names of users and groups are looked up here,
+ * once, so that no request ever waits for a directory server.
+ */
+#include <ctype.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+
+#include "kernel/identity.h"
+#include "opener/policy_raw.h"
+
+#define DESCRIPTION_MAX 1024
+#define UNIT_NAME_MAX 255
+#define BLANKS " \t"
+
+struct compiler {
+	struct raw_policy *raw;
+	struct raw_section *section;
+	struct grant *grant;
+};
+
+#define VALUE_ERROR(compiler, key, ...)                                                                  \
+	raw_policy_error((compiler)->raw, (compiler)->section->values[key].file,                        \
+			 (compiler)->section->values[key].line, (compiler)->section,                     \
+			 policy_key_names[key], __VA_ARGS__)
+
+#define SECTION_ERROR(compiler, ...)                                                                     \
+	raw_policy_error((compiler)->raw, (compiler)->section->file, (compiler)->section->line,         \
+			 (compiler)->section, NULL, __VA_ARGS__)
+
+static const char *value(const struct compiler *compiler, enum policy_key key)
+{
+	return compiler->section->values[key].text;
+}
+
+/* The index of the key's value among the words; `otherwise` where it was not given or is none of them. */
+static size_t compile_word(struct compiler *compiler, enum policy_key key, const char *const *words,
+			   size_t n_words, size_t otherwise)
+{
+	const char *text = value(compiler, key);
+	char expected[128] = "";
+
+	if (!text)
+		return otherwise;
+	for (size_t i = 0; i < n_words; i++) {
+		size_t used = strlen(expected);
+
+		if (strcmp(text, words[i]) == 0)
+			return i;
+		(void)snprintf(expected + used, sizeof(expected) - used, "%s%s",
+			       i == 0 ? "" : i + 1 == n_words ? " or " : ", ", words[i]);
+	}
+	VALUE_ERROR(compiler, key, "\"%.64s\" is not %s", text, expected);
+	return otherwise;
+}
+
+/* Absolute, and written as the kernel would: the policy is compared and shown as text. */
+static bool path_is_plain(const char *path)
+{
+	size_t length = strlen(path);
+
+	if (path[0] != '/' || length >= PATH_MAX)
+		return false;
+	for (const char *part = path; *part == '/';) {
+		size_t size = strcspn(++part, "/");
+
+		if (size == 0 || size > NAME_MAX || (size == 1 && part[0] == '.') ||
+		    (size == 2 && part[0] == '.' && part[1] == '.'))
+			return false;
+		part += size;
+	}
+	return true;
+}
+
+static int compile_path(struct compiler *compiler, enum policy_key key, char **ret)
+{
+	const char *text = value(compiler, key);
+
+	if (!text)
+		return 0;
+	if (!path_is_plain(text))
+		VALUE_ERROR(compiler, key, "\"%.256s\" is not an absolute path without \"//\", \".\", \"..\" or "
+			    "a \"/\" at its end", text);
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static bool is_utf8(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	while (*c) {
+		unsigned length = *c < 0x80 ? 1 : *c >= 0xc2 && *c < 0xe0 ? 2 : (*c & 0xf0) == 0xe0 ? 3 :
+				  *c >= 0xf0 && *c < 0xf5 ? 4 : 0;
+
+		/* Overlong forms, surrogates, and what lies beyond U+10FFFF show in the second byte. */
+		if (length == 0 || (*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) ||
+		    (*c == 0xf0 && c[1] < 0x90) || (*c == 0xf4 && c[1] > 0x8f))
+			return false;
+		for (unsigned i = 1; i < length; i++)
+			if ((c[i] & 0xc0) != 0x80)
+				return false;
+		c += length;
+	}
+	return true;
+}
+
+static int compile_description(struct compiler *compiler)
+{
+	const char *text = value(compiler, KEY_DESCRIPTION);
+
+	if (!text)
+		return 0;
+	if (strlen(text) > DESCRIPTION_MAX || !is_utf8(text)) {
+		VALUE_ERROR(compiler, KEY_DESCRIPTION, "not UTF-8, or longer than %d bytes", DESCRIPTION_MAX);
+		return 0;
+	}
+	compiler->grant->description = strdup(text);
+	return compiler->grant->description ? 0 : -ENOMEM;
+}
+
+static void compile_boolean(struct compiler *compiler, enum policy_key key, bool *ret)
+{
+	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
+
+	*ret = compile_word(compiler, key, words, ELEMENTSOF(words), 0) % 2 == 1;
+}
+
+static void compile_mode(struct compiler *compiler)
+{
+	const char *text = value(compiler, KEY_MODE);
+
+	compiler->grant->mode = 0600;
+	if (!text)
+		return;
+	if (strlen(text) > 4 || text[strspn(text, "01234567")] != '\0' || strtoul(text, NULL, 8) > 0777)
+		VALUE_ERROR(compiler, KEY_MODE, "\"%.64s\" is not an octal mode up to 0777", text);
+	else
+		compiler->grant->mode = (mode_t)strtoul(text, NULL, 8);
+}
+
+/* A number below 2^32 - 1, which is no ID; false if it is not written as a number. */
+static bool parse_number(const char *text, size_t length, unsigned long long *ret)
+{
+	char digits[11];
+
+	if (length == 0 || length >= sizeof(digits) || strspn(text, "0123456789") < length)
+		return false;
+	memcpy(digits, text, length);
+	digits[length] = '\0';
+	*ret = strtoull(digits, NULL, 10);
+	return *ret < UINT32_MAX;
+}
+
+/* The overflow IDs are everybody's who can't be named, so nobody's to be granted anything. */
+static int check_id(struct compiler *compiler, enum policy_key key, const char *word, unsigned long long id)
+{
+	if (id != IDENTITY_UID_NOBODY)
+		return 1;
+	VALUE_ERROR(compiler, key, "\"%.64s\" is %llu, which is what anybody looks like who can't be named", word,
+		    id);
+	return 0;
+}
+
+static int find_user(struct compiler *compiler, const char *word, uid_t *ret)
+{
+	unsigned long long id;
+	struct passwd *entry;
+
+	if (!parse_number(word, strlen(word), &id)) {
+		errno = 0;
+		entry = getpwnam(word);
+		if (!entry) {
+			VALUE_ERROR(compiler, KEY_ALLOW_USER, "there is no user \"%.64s\"%s%s", word,
+				    errno ? ": " : "", errno ? strerror(errno) : "");
+			return 0;
+		}
+		id = entry->pw_uid;
+	}
+	*ret = (uid_t)id;
+	return check_id(compiler, KEY_ALLOW_USER, word, id);
+}
+
+static int find_group(struct compiler *compiler, const char *word, gid_t *ret)
+{
+	unsigned long long id;
+	struct group *entry;
+
+	if (!parse_number(word, strlen(word), &id)) {
+		errno = 0;
+		entry = getgrnam(word);
+		if (!entry) {
+			VALUE_ERROR(compiler, KEY_ALLOW_GROUP, "there is no group \"%.64s\"%s%s", word,
+				    errno ? ": " : "", errno ? strerror(errno) : "");
+			return 0;
+		}
+		id = entry->gr_gid;
+	}
+	*ret = (gid_t)id;
+	return check_id(compiler, KEY_ALLOW_GROUP, word, id);
+}
+
+/* A unit that processes can be in: NAME.service, NAME@INSTANCE.service, or a scope. */
+static bool unit_is_valid(const char *word)
+{
+	const char *suffix = strrchr(word, '.'), *at = strchr(word, '@');
+
+	if (!suffix || suffix == word || strlen(word) > UNIT_NAME_MAX)
+		return false;
+	if (strcmp(suffix, ".service") != 0 && strcmp(suffix, ".scope") != 0 && strcmp(suffix, ".socket") != 0 &&
+	    strcmp(suffix, ".mount") != 0 && strcmp(suffix, ".swap") != 0)
+		return false;
+	/* A template without instance runs nothing, and matches none of its instances. */
+	if (at && (at == word || at + 1 == suffix))
+		return false;
+	for (; *word; word++)
+		if (!isalnum((unsigned char)*word) && !strchr(":-_.\\@", *word))
+			return false;
+	return true;
+}
+
+static int find_unit(struct compiler *compiler, const char *word, char **ret)
+{
+	if (!unit_is_valid(word)) {
+		VALUE_ERROR(compiler, KEY_ALLOW_UNIT, "\"%.256s\" is not the full name of a unit that processes "
+			    "run in, such as nginx.service or getty@tty1.service", word);
+		return 0;
+	}
+	*ret = strdup(word);
+	return *ret ? 1 : -ENOMEM;
+}
+
+static int find_entry(struct compiler *compiler, enum policy_key key, const char *word)
+{
+	struct grant *grant = compiler->grant;
+	int r;
+
+	if (key == KEY_ALLOW_USER) {
+		r = find_user(compiler, word, &grant->users[grant->n_users]);
+		grant->n_users += r > 0;
+	} else if (key == KEY_ALLOW_GROUP) {
+		r = find_group(compiler, word, &grant->groups[grant->n_groups]);
+		grant->n_groups += r > 0;
+	} else {
+		r = find_unit(compiler, word, &grant->units[grant->n_units]);
+		grant->n_units += r > 0;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int compile_list(struct compiler *compiler, enum policy_key key)
+{
+	_cleanup_free_ char *words = NULL;
+	char *rest = NULL;
+	size_t count = 0;
+
+	if (!value(compiler, key))
+		return 0;
+	words = strdup(value(compiler, key));
+	if (!words)
+		return -ENOMEM;
+
+	for (char *word = strtok_r(words, BLANKS, &rest); word; word = strtok_r(NULL, BLANKS, &rest)) {
+		int r;
+
+		if (++count > POLICY_LIST_MAX) {
+			VALUE_ERROR(compiler, key, "more than %d entries are too many", POLICY_LIST_MAX);
+			return 0;
+		}
+		r = find_entry(compiler, key, word);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int compile_lists(struct compiler *compiler)
+{
+	static const enum policy_key keys[] = { KEY_ALLOW_USER, KEY_ALLOW_GROUP, KEY_ALLOW_UNIT };
+	struct grant *grant = compiler->grant;
+
+	grant->users = calloc(POLICY_LIST_MAX, sizeof(*grant->users));
+	grant->groups = calloc(POLICY_LIST_MAX, sizeof(*grant->groups));
+	grant->units = calloc(POLICY_LIST_MAX, sizeof(*grant->units));
+	if (!grant->users || !grant->groups || !grant->units)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+		int r = compile_list(compiler, keys[i]);
+
+		if (r < 0)
+			return r;
+	}
+	if (!value(compiler, KEY_ALLOW_USER) && !value(compiler, KEY_ALLOW_GROUP) &&
+	    !value(compiler, KEY_ALLOW_UNIT))
+		SECTION_ERROR(compiler, "none of AllowUser=, AllowGroup= and AllowUnit= is given");
+	return 0;
+}
+
+/* What fits together and what does not. */
+static void check_combination(struct compiler *compiler)
+{
+	struct grant *grant = compiler->grant;
+
+	if (!grant->path)
+		SECTION_ERROR(compiler, "Path= is missing");
+	else if (grant->within && (strncmp(grant->path, grant->within, strlen(grant->within)) != 0 ||
+				   grant->path[strlen(grant->within)] != '/'))
+		VALUE_ERROR(compiler, KEY_WITHIN, "Path=%.256s is not below it", grant->path);
+
+	if (grant->copy && (grant->access != GRANT_READ || grant->type != GRANT_REGULAR))
+		VALUE_ERROR(compiler, KEY_DELIVER, "copy goes with Access=read and Type=regular only");
+	if (grant->create && (grant->access == GRANT_READ || grant->type != GRANT_REGULAR))
+		VALUE_ERROR(compiler, KEY_CREATE, "goes with Type=regular and access for writing only");
+	if (value(compiler, KEY_MODE) && !grant->create)
+		VALUE_ERROR(compiler, KEY_MODE, "goes with Create=yes only");
+	if (grant->type == GRANT_SOCKET && value(compiler, KEY_ACCESS) && grant->access != GRANT_READ_WRITE)
+		VALUE_ERROR(compiler, KEY_ACCESS, "a connected socket is always read-write");
+	if (grant->type == GRANT_SOCKET)
+		grant->access = GRANT_READ_WRITE;
+}
+
+int policy_compile_section(struct raw_policy *raw, struct raw_section *section, struct grant *ret)
+{
+	static const char *const accesses[] = {
+		[GRANT_READ] = "read",
+		[GRANT_WRITE] = "write",
+		[GRANT_READ_WRITE] = "read-write",
+		[GRANT_APPEND] = "append",
+	};
+	static const char *const types[] = {
+		[GRANT_REGULAR] = "regular",
+		[GRANT_DEVICE] = "device",
+		[GRANT_SOCKET] = "socket",
+	};
+	static const char *const deliveries[] = { "descriptor", "copy" };
+	struct compiler compiler = { raw, section, ret };
+	int r;
+
+	memcpy(ret->name, section->name, sizeof(ret->name));
+	ret->broken = true;
+
+	/* A section with unread lines would only be complained of again for what those lines say. */
+	if (section->broken)
+		return 0;
+
+	r = compile_path(&compiler, KEY_PATH, &ret->path);
+	if (r >= 0)
+		r = compile_path(&compiler, KEY_WITHIN, &ret->within);
+	if (r >= 0)
+		r = compile_description(&compiler);
+	if (r < 0)
+		return r;
+
+	ret->access = (enum grant_access)compile_word(&compiler, KEY_ACCESS, accesses, ELEMENTSOF(accesses),
+						      GRANT_READ);
+	ret->type = (enum grant_type)compile_word(&compiler, KEY_TYPE, types, ELEMENTSOF(types), GRANT_REGULAR);
+	ret->copy = compile_word(&compiler, KEY_DELIVER, deliveries, ELEMENTSOF(deliveries), 0) == 1;
+	compile_boolean(&compiler, KEY_CREATE, &ret->create);
+	compile_mode(&compiler);
+	r = compile_lists(&compiler);
+	if (r < 0)
+		return r;
+
+	check_combination(&compiler);
+	ret->broken = section->broken;
+	return 0;
+}

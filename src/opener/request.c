@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests of porterd: a table of operations, and strict checks before any of them is reached.
+ */
+#include "opener/request.h"
+
+#include "opener/audit.h"
+#include "opener/client.h"
+#include "opener/decide.h"
+#include "opener/open.h"
+
+#define REASON_UNKNOWN "the policy has no such file"
+#define REASON_ANOTHER "another file of the same request was refused"
+
+struct request {
+	struct request_service *service;
+	const struct opener_request *header;
+	const char (*labels)[OPENER_LABEL_SIZE]; /* header->count of them, each ended by a NUL */
+	struct client client;
+	struct response *response;
+};
+
+struct operation {
+	uint32_t count_min, count_max;
+	enum opener_result over_max;
+	bool has_cursor;
+	void (*serve)(struct request *request);
+};
+
+static void answer(struct response *response, enum opener_result result, const char *reason)
+{
+	size_t size = strlen(reason);
+
+	response->header.result = result;
+	response->header.text_size = (uint32_t)MIN_OF(size, sizeof(response->text));
+	memcpy(response->text, reason, response->header.text_size);
+}
+
+/* One file of a request, on its way through. */
+struct file {
+	const struct grant *grant;
+	struct opened opened;
+	const char *reason; /* why granted or refused */
+};
+
+/* By name and policy alone. */
+static enum opener_result decide_file(const struct request *request, const char *label, struct file *file)
+{
+	struct decision decision;
+
+	opened_init(&file->opened);
+	file->grant = policy_find(request->service->policy, label);
+	if (!file->grant) {
+		file->reason = REASON_UNKNOWN;
+		return file->opened.result = OPENER_UNKNOWN_FILE;
+	}
+	decision = decide(file->grant, &request->client.identity, request->client.alive);
+	file->reason = decision.reason;
+	return file->opened.result = decision.permitted ? OPENER_OK : OPENER_NOT_PERMITTED;
+}
+
+static void record_file(struct request *request, const char *label, const struct file *file, bool granted)
+{
+	struct request_service *service = request->service;
+	struct audit_entry entry = {
+		.file = label,
+		.grant = file ? file->grant : policy_find(service->policy, label),
+		.client = &request->client.identity,
+		.opened = file ? &file->opened : NULL,
+		.granted = granted,
+		.reason = file ? file->reason : request->response->text,
+	};
+
+	service->granted += granted;
+	service->refused += !granted;
+	audit_record(service->recorder, &entry);
+}
+
+/* Decides on all before any is opened; then opens one after the other. Returns how many went well before the
+ * first refusal, or all. */
+static uint32_t try_all(struct request *request, struct file *files)
+{
+	uint32_t count = request->header->count, first_refused = count;
+
+	for (uint32_t i = count; i > 0; i--)
+		if (decide_file(request, request->labels[i - 1], &files[i - 1]) != OPENER_OK)
+			first_refused = i - 1;
+
+	for (uint32_t i = 0; first_refused == count && i < count; i++)
+		if (open_grant(files[i].grant, &request->client.identity, &files[i].opened) != OPENER_OK) {
+			files[i].reason = files[i].opened.reason;
+			first_refused = i;
+		}
+	return first_refused;
+}
+
+static void serve_open(struct request *request)
+{
+	uint32_t count = request->header->count, refused;
+	struct response *response = request->response;
+	_cleanup_free_ struct file *files = calloc(count, sizeof(*files));
+
+	if (!files) {
+		answer(response, OPENER_BUSY, "out of memory");
+		return;
+	}
+
+	refused = try_all(request, files);
+	for (uint32_t i = 0; i < count; i++) {
+		struct file *file = &files[i];
+
+		if (refused < count) {
+			if (file->opened.result == OPENER_OK)
+				file->reason = REASON_ANOTHER;
+			opened_clear(&file->opened);
+		}
+		record_file(request, request->labels[i], file, refused == count);
+		if (refused == count)
+			(void)fdset_add(&response->fds, TAKE_FD(file->opened.fd));
+	}
+
+	if (refused < count) {
+		answer(response, files[refused].opened.result, files[refused].reason);
+		response->header.index = refused;
+	} else {
+		answer(response, OPENER_OK, "");
+		response->header.count = count;
+	}
+}
+
+static void serve_check(struct request *request)
+{
+	struct file file;
+
+	if (decide_file(request, request->labels[0], &file) == OPENER_OK &&
+	    open_check(file.grant, &request->client.identity, &file.opened) != OPENER_OK)
+		file.reason = file.opened.reason;
+	answer(request->response, file.opened.result, file.reason);
+}
+
+/* Appends strings with their NULs to the response's text, all or none. */
+static bool append_strings(struct response *response, const char *const *strings, size_t n_strings)
+{
+	size_t size = 0, at = response->header.text_size;
+
+	for (size_t i = 0; i < n_strings; i++)
+		size += strlen(strings[i]) + 1;
+	if (size > sizeof(response->text) - at)
+		return false;
+
+	for (size_t i = 0; i < n_strings; i++) {
+		size_t length = strlen(strings[i]) + 1;
+
+		memcpy(response->text + at, strings[i], length);
+		at += length;
+	}
+	response->header.text_size = (uint32_t)at;
+	return true;
+}
+
+/* The cursor is the place in the sorted policy; after a reload the rest of the list may be another policy's. */
+static void serve_list(struct request *request)
+{
+	const struct policy *policy = request->service->policy;
+	struct response *response = request->response;
+
+	answer(response, OPENER_OK, "");
+	for (size_t i = request->header->cursor; i < policy->n_grants; i++) {
+		const struct grant *grant = &policy->grants[i];
+		const char *strings[3];
+
+		if (!decide(grant, &request->client.identity, request->client.alive).permitted)
+			continue;
+		strings[0] = grant->name;
+		strings[1] = grant->description ? grant->description : "";
+		strings[2] = grant_access_name(grant->access);
+		if (!append_strings(response, strings, ELEMENTSOF(strings))) {
+			response->header.cursor = (uint32_t)i;
+			return;
+		}
+		response->header.count++;
+	}
+}
+
+static const struct operation operations[] = {
+	[OPENER_OPEN] = { 1, OPENER_FILES_MAX, OPENER_TOO_MANY_FILES, false, serve_open },
+	[OPENER_CHECK] = { 1, 1, OPENER_BAD_REQUEST, false, serve_check },
+	[OPENER_LIST] = { 0, 0, OPENER_BAD_REQUEST, true, serve_list },
+};
+
+/* A label is text and NULs after it. One that is not could only come from a porterd that is broken. */
+static bool label_is_padded(const char label[OPENER_LABEL_SIZE])
+{
+	size_t length = strnlen(label, OPENER_LABEL_SIZE);
+
+	for (size_t i = length; i < OPENER_LABEL_SIZE; i++)
+		if (label[i] != '\0')
+			return false;
+	return length < OPENER_LABEL_SIZE;
+}
+
+/* The operation of a request that may be served; otherwise NULL, and the answer is given. */
+static const struct operation *check_request(struct request *request, size_t size, const struct fdset *fds)
+{
+	const struct opener_request *header = request->header;
+	const struct operation *operation = NULL;
+
+	if (header->operation < ELEMENTSOF(operations) && operations[header->operation].serve)
+		operation = &operations[header->operation];
+	if (header->version != OPENER_WIRE_VERSION || !operation || fds->count != 1 || header->count < operation->count_min ||
+	    (header->cursor != 0 && !operation->has_cursor)) {
+		answer(request->response, OPENER_BAD_REQUEST, "the request's header is wrong");
+		return NULL;
+	}
+	if (header->count > operation->count_max) {
+		answer(request->response, operation->over_max, "more files than one request may have");
+		return NULL;
+	}
+	if (size != sizeof(*header) + (size_t)header->count * OPENER_LABEL_SIZE) {
+		answer(request->response, OPENER_BAD_REQUEST, "the request's size is wrong");
+		return NULL;
+	}
+	for (uint32_t i = 0; i < header->count; i++)
+		if (!label_is_padded(request->labels[i])) {
+			answer(request->response, OPENER_BAD_REQUEST, "a label is not padded with NULs");
+			return NULL;
+		}
+	return operation;
+}
+
+static void serve(struct request *request, size_t size, const struct fdset *fds)
+{
+	const struct operation *operation = check_request(request, size, fds);
+	enum opener_result result;
+	const char *reason;
+
+	if (!operation)
+		return;
+
+	result = client_read(&request->client, fds->fds[0], &reason);
+	if (result == OPENER_OK) {
+		operation->serve(request);
+		return;
+	}
+
+	/* A client that is refused as such is refused each file. */
+	answer(request->response, result, reason);
+	request->response->text[request->response->header.text_size] = '\0';
+	if (result == OPENER_NOT_PERMITTED && request->header->operation == OPENER_OPEN)
+		for (uint32_t i = 0; i < request->header->count; i++)
+			record_file(request, request->labels[i], NULL, false);
+}
+
+void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
+		   struct response *ret)
+{
+	struct opener_request header = { 0 };
+	struct request request = {
+		.service = service,
+		.header = &header,
+		.labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(header)),
+		.response = ret,
+	};
+
+	service->requests++;
+	memset(&ret->header, 0, sizeof(ret->header));
+	fdset_init(&ret->fds);
+	client_init(&request.client);
+
+	if (size >= (ssize_t)sizeof(header)) {
+		memcpy(&header, packet, sizeof(header));
+		serve(&request, (size_t)size, fds);
+	} else {
+		answer(ret, OPENER_BAD_REQUEST, "the request is too short, too long, or its descriptors are lost");
+	}
+
+	ret->header.version = OPENER_WIRE_VERSION;
+	ret->header.operation = header.operation;
+	ret->header.serial = header.serial;
+	client_clear(&request.client);
+	fdset_clear(fds);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests of porterd (base/opener_wire.h): one packet in, one packet out.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/opener_wire.h"
+#include "kernel/fdset.h"
+#include "opener/policy.h"
+#include "record/record.h"
+
+/* The largest packet that can be a request. */
+#define REQUEST_SIZE_MAX (sizeof(struct opener_request) + (size_t)OPENER_FILES_MAX * OPENER_LABEL_SIZE)
+
+/* What requests are served from, and what they count. */
+struct request_service {
+	const struct policy *policy;
+	struct recorder *recorder;
+	uint64_t requests; /* of any kind */
+	uint64_t granted;  /* files */
+	uint64_t refused;  /* files */
+};
+
+struct response {
+	struct opener_reply header;
+	char text[OPENER_TEXT_MAX]; /* header.text_size of it */
+	struct fdset fds;	    /* owned */
+};
+
+/* Serves the packet of `size` bytes that came with `fds`, which are closed. -EBADMSG as `size`: a packet that
+ * could not be received as a whole. The answer is complete in any case. */
+void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
+		   struct response *ret);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sockets that systemd handed over.
+ */
+#include "porterd/activation.h"
+
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/macro.h"
+#include "porterd/services.h"
+
+static const struct protocol *const protocols[] = {
+	&varlink_stream_protocol,
+	&credentials_packet_protocol,
+	&credentials_datagram_protocol,
+	&echo_stream_protocol,
+	&echo_packet_protocol,
+	&echo_datagram_protocol,
+};
+
+static bool name_is_known(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
+		if (strcmp(protocols[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Fills in the protocol for the socket; -EINVAL with the error set. */
+static int identify_socket(struct activation *activation, struct activated *socket, const char *name)
+{
+	bool stranger;
+
+	if (!name_is_known(name)) {
+		(void)snprintf(activation->error, sizeof(activation->error),
+			       "fd %d has the name '%s'; known are varlink, credentials and echo "
+			       "(FileDescriptorName= of its socket unit, or --serve=)",
+			       socket->fd, name);
+		return -EINVAL;
+	}
+
+	for (size_t i = 0; i < ELEMENTSOF(protocols); i++) {
+		const struct protocol *protocol = protocols[i];
+		int family = protocol->unix_only ? AF_UNIX : AF_UNSPEC;
+
+		if (strcmp(protocol->name, name) != 0)
+			continue;
+		if (protocol->type == SOCK_DGRAM) {
+			if (sd_is_socket(socket->fd, family, SOCK_DGRAM, -1) <= 0)
+				continue;
+			socket->connected = false;
+		} else if (sd_is_socket(socket->fd, family, protocol->type, 1) > 0) {
+			socket->connected = false;
+		} else if (sd_is_socket(socket->fd, family, protocol->type, 0) > 0) {
+			socket->connected = true;
+		} else {
+			continue;
+		}
+		socket->protocol = protocol;
+		return 0;
+	}
+
+	stranger = sd_is_socket(socket->fd, AF_UNSPEC, 0, -1) > 0 && sd_is_socket(socket->fd, AF_UNIX, 0, -1) <= 0;
+	(void)snprintf(activation->error, sizeof(activation->error),
+		       stranger ? "fd %d (%s) is not an AF_UNIX socket: %s identifies its clients, and only "
+				  "AF_UNIX tells who they are"
+				: "fd %d (%s) is not a socket of a type that %s is served on",
+		       socket->fd, name, name);
+	return -EINVAL;
+}
+
+/* A connected socket is a process's only one. */
+static int check_together(struct activation *activation)
+{
+	for (size_t i = 0; i < activation->count; i++) {
+		struct sockaddr_storage peer;
+		socklen_t size = sizeof(peer);
+
+		if (!activation->sockets[i].connected)
+			continue;
+		if (activation->count > 1) {
+			(void)snprintf(activation->error, sizeof(activation->error),
+				       "fd %d does not listen, and a process serves one connection (Accept=yes) or "
+				       "listening sockets (Accept=no), not both",
+				       activation->sockets[i].fd);
+			return -EINVAL;
+		}
+		/* An AF_UNIX socket keeps its peer's name when the peer has left; TCP forgets it, and is believed. */
+		if (getpeername(activation->sockets[i].fd, (struct sockaddr *)&peer, &size) < 0 &&
+		    errno == ENOTCONN && sd_is_socket(activation->sockets[i].fd, AF_UNIX, 0, -1) > 0) {
+			(void)snprintf(activation->error, sizeof(activation->error),
+				       "fd %d neither listens nor is connected", activation->sockets[i].fd);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int activation_take(struct activation *activation, const char *serve)
+{
+	char **names = NULL;
+	int count, r = 0;
+
+	*activation = (struct activation){ 0 };
+	count = sd_listen_fds_with_names(true, &names);
+	if (count < 0)
+		return count;
+	if (count == 0)
+		return -ENODATA;
+
+	activation->sockets = calloc((size_t)count, sizeof(*activation->sockets));
+	if (!activation->sockets)
+		r = -ENOMEM;
+	for (int i = 0; i < count; i++) {
+		if (activation->sockets) {
+			activation->sockets[i].fd = SD_LISTEN_FDS_START + i;
+			activation->count++;
+		}
+		if (r >= 0)
+			r = identify_socket(activation, &activation->sockets[i],
+					    serve ? serve : names ? names[i] : "unknown");
+		if (names)
+			free(names[i]);
+	}
+	free(names);
+	return r < 0 ? r : check_together(activation);
+}
+
+void activation_clear(struct activation *activation)
+{
+	for (size_t i = 0; i < activation->count; i++)
+		fd_close(activation->sockets[i].fd);
+	free(activation->sockets);
+	*activation = (struct activation){ 0 };
+}

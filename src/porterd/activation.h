@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sockets that systemd handed over: which service each is for, by its name and type.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct protocol;
+
+struct activated {
+	int fd; /* owned */
+	const struct protocol *protocol;
+	bool connected; /* Accept=yes: one client; otherwise it listens, or takes datagrams */
+};
+
+struct activation {
+	struct activated *sockets;
+	size_t count;
+	char error[256]; /* what is wrong, for people; "" if nothing is */
+};
+
+/* Takes over what sd_listen_fds() hands out and finds the service of each. `serve` replaces all names, unless
+ * NULL. -ENODATA: there is nothing; -EINVAL: something is wrong with a socket, as `error` says. */
+int activation_take(struct activation *activation, const char *serve);
+
+/* Closes what was not taken out of it. */
+void activation_clear(struct activation *activation);

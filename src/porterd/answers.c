@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Answers to datagrams, with a bounded second try.
+ */
+#include "porterd/answers.h"
+
+#include "kernel/sockopt.h"
+#include "porterd/server.h"
+
+/* What may wait: for all senders, and for one of them; and how often it is tried again. */
+#define WAITING_MAX 64
+#define WAITING_BYTES_MAX (1024UL * 1024UL)
+#define WAITING_PER_SENDER_MAX 8
+#define RETRY_USEC (10UL * 1000UL)
+#define RETRIES_MAX 20
+
+struct waiting {
+	struct waiting *next;
+	struct sockio_sender to;
+	unsigned retries;
+	size_t size;
+	char data[];
+};
+
+struct answers {
+	struct server *server;
+	int fd;
+	int half_full; /* bytes that the kernel charges to the socket */
+	struct waiting *first;
+	size_t n_waiting, waiting_bytes;
+	sd_event_source *retry;
+};
+
+static bool same_sender(const struct sockio_sender *a, const struct sockio_sender *b)
+{
+	return a->address_size == b->address_size && memcmp(&a->address, &b->address, a->address_size) == 0;
+}
+
+static size_t count_waiting(const struct answers *answers, const struct sockio_sender *to)
+{
+	size_t count = 0;
+
+	for (const struct waiting *w = answers->first; w; w = w->next)
+		count += same_sender(&w->to, to);
+	return count;
+}
+
+/* Sends from a socket made for this one datagram. The datagram stays with its receiver when the socket is
+ * closed, charged to nobody else. -EPERM: the receiver is connected to another socket, ours. */
+static ssize_t send_aside(const void *data, size_t size, const struct sockio_sender *to)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : sockio_send_datagram(fd, data, size, to);
+}
+
+static ssize_t send_now(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
+{
+	ssize_t sent;
+
+	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full) {
+		sent = send_aside(data, size, to);
+		if (sent != -EPERM)
+			return sent;
+	}
+	return sockio_send_datagram(answers->fd, data, size, to);
+}
+
+static void arm(struct answers *answers)
+{
+	(void)sd_event_source_set_time_relative(answers->retry, RETRY_USEC);
+	(void)sd_event_source_set_enabled(answers->retry, SD_EVENT_ONESHOT);
+	loop_event_changed(&answers->server->loop);
+}
+
+static void drop(struct answers *answers)
+{
+	answers->server->counts.undeliverable++;
+}
+
+static void keep(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
+{
+	struct waiting *waiting, **end = &answers->first;
+
+	if (answers->n_waiting >= WAITING_MAX || answers->waiting_bytes + size > WAITING_BYTES_MAX ||
+	    count_waiting(answers, to) >= WAITING_PER_SENDER_MAX) {
+		drop(answers);
+		return;
+	}
+
+	waiting = malloc(sizeof(*waiting) + size);
+	if (!waiting) {
+		drop(answers);
+		return;
+	}
+	waiting->next = NULL;
+	waiting->to = *to;
+	waiting->to.pidfd = -EBADF;
+	waiting->retries = 0;
+	waiting->size = size;
+	memcpy(waiting->data, data, size);
+
+	while (*end)
+		end = &(*end)->next;
+	*end = waiting;
+	answers->n_waiting++;
+	answers->waiting_bytes += size;
+	answers->server->n_waiting++;
+	if (answers->n_waiting == 1)
+		arm(answers);
+}
+
+void answers_send(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
+{
+	ssize_t sent;
+
+	/* Not past an earlier answer to the same sender. */
+	if (answers->first && count_waiting(answers, to) > 0) {
+		keep(answers, data, size, to);
+		return;
+	}
+
+	sent = send_now(answers, data, size, to);
+	if (sent == -EAGAIN)
+		keep(answers, data, size, to);
+	else if (sent < 0)
+		drop(answers);
+}
+
+static struct waiting *unlink_waiting(struct answers *answers, struct waiting **at)
+{
+	struct waiting *gone = *at;
+
+	*at = gone->next;
+	answers->n_waiting--;
+	answers->waiting_bytes -= gone->size;
+	answers->server->n_waiting--;
+	return gone;
+}
+
+/* Has an earlier entry for the same sender been left waiting? */
+static bool must_wait(const struct answers *answers, const struct waiting *entry)
+{
+	for (const struct waiting *w = answers->first; w != entry; w = w->next)
+		if (same_sender(&w->to, &entry->to))
+			return true;
+	return false;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct answers *answers = userdata;
+	struct waiting **at = &answers->first;
+
+	(void)source;
+	(void)usec;
+	while (*at) {
+		struct waiting *entry = *at;
+		ssize_t sent = -EAGAIN;
+
+		if (!must_wait(answers, entry))
+			sent = send_now(answers, entry->data, entry->size, &entry->to);
+		if (sent == -EAGAIN && ++entry->retries < RETRIES_MAX) {
+			at = &entry->next;
+			continue;
+		}
+		if (sent < 0)
+			drop(answers);
+		free(unlink_waiting(answers, at));
+	}
+
+	if (answers->first)
+		arm(answers);
+	server_connections_changed(answers->server);
+	return 0;
+}
+
+int answers_new(struct answers **ret, struct server *server, int fd)
+{
+	struct answers *answers = calloc(1, sizeof(*answers));
+	int r, size = 0;
+	socklen_t length = sizeof(size);
+
+	if (!answers)
+		return -ENOMEM;
+
+	/* An answer can be as large as the largest question. */
+	(void)sockopt_grow_send_buffer(fd);
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
+		size = 0;
+
+	answers->server = server;
+	answers->fd = fd;
+	answers->half_full = size / 2;
+	r = sd_event_add_time_relative(server->loop.event, &answers->retry, CLOCK_MONOTONIC, RETRY_USEC, 1000,
+				       on_retry, answers);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(answers->retry, SD_EVENT_OFF);
+	if (r < 0) {
+		answers_free(answers);
+		return r;
+	}
+
+	*ret = answers;
+	return 0;
+}
+
+void answers_free(struct answers *answers)
+{
+	if (!answers)
+		return;
+	while (answers->first)
+		free(unlink_waiting(answers, &answers->first));
+	sd_event_source_disable_unref(answers->retry);
+	free(answers);
+}

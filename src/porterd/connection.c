@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Listening sockets and the connections that come out of them.
+ */
+#include "porterd/connection.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "kernel/sockopt.h"
+#include "porterd/answers.h"
+#include "porterd/server.h"
+
+static void connection_ready(struct loop_source *source, uint32_t events)
+{
+	struct connection *connection = CONTAINER_OF(source, struct connection, source);
+
+	connection->protocol->ready(connection, events);
+}
+
+static void connection_destroy(struct loop_source *source)
+{
+	free(CONTAINER_OF(source, struct connection, source));
+}
+
+void socket_prepare(const struct protocol *protocol, int fd)
+{
+	if (protocol->attestation == PROTOCOL_ATTEST_PRESENCE)
+		(void)sockopt_pass_credentials(fd);
+	else if (protocol->attestation == PROTOCOL_ATTEST_SENDER)
+		(void)sockopt_pass_attestation(fd);
+}
+
+int connection_add(struct server *server, const struct protocol *protocol, int fd)
+{
+	_cleanup_close_ int owned = fd;
+	struct connection *connection = calloc(1, protocol->state_size);
+	int r;
+
+	if (!connection)
+		return -ENOMEM;
+
+	socket_prepare(protocol, fd);
+
+	connection->server = server;
+	connection->protocol = protocol;
+	connection->source.fd = TAKE_FD(owned);
+	connection->source.ready = connection_ready;
+	connection->events = EPOLLIN;
+	connection->next = server->connections;
+	if (connection->next)
+		connection->next->previous = connection;
+	server->connections = connection;
+	server->n_connections++;
+	server->counts.accepted++;
+
+	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
+	 * served before epoll learns of the connection costs no epoll at all. */
+	protocol->ready(connection, EPOLLIN);
+	if (connection->closed)
+		return 0;
+
+	r = loop_add(&server->loop, &connection->source, connection->events);
+	if (r < 0) {
+		connection_close(connection);
+		return r;
+	}
+	connection->watched = true;
+	return 0;
+}
+
+void connection_close(struct connection *connection)
+{
+	struct server *server = connection->server;
+
+	if (connection->closed)
+		return;
+	connection->closed = true;
+
+	if (connection->protocol->clear)
+		connection->protocol->clear(connection);
+
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		server->connections = connection->next;
+	server->n_connections--;
+
+	/* Closing takes it out of the epoll set, unless the opener holds a copy of the socket just now. */
+	if (connection->watched)
+		loop_remove(&server->loop, &connection->source);
+	fd_close(connection->source.fd);
+	loop_retire(&server->loop, &connection->source, connection_destroy);
+	server_connections_changed(server);
+}
+
+void connection_watch(struct connection *connection, uint32_t events)
+{
+	if (connection->events == events)
+		return;
+	connection->events = events;
+	if (connection->watched)
+		(void)loop_change(&connection->server->loop, &connection->source, events);
+}
+
+void connection_drain(struct connection *connection)
+{
+	/* The kernel still gives out what it has received, then an end: the very path of a client that has
+	 * said all it wanted. */
+	(void)shutdown(connection->source.fd, SHUT_RD);
+}
+
+/* Listeners */
+
+static void accept_one(struct loop_source *source, uint32_t events)
+{
+	struct listener *listener = CONTAINER_OF(source, struct listener, source);
+	struct server *server = listener->server;
+	int fd, r;
+
+	/* One accept a wake-up: the last of a loop would only learn that there is no more. */
+	(void)events;
+	fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			server_pause(server, errno);
+		/* Anything else is about one client that is gone already. */
+		return;
+	}
+
+	r = connection_add(server, listener->protocol, fd);
+	if (r < 0)
+		server_pause(server, -r);
+	server_connections_changed(server);
+}
+
+static void take_datagrams(struct loop_source *source, uint32_t events)
+{
+	struct listener *listener = CONTAINER_OF(source, struct listener, source);
+
+	(void)events;
+	listener->server->active = true;
+	listener->protocol->datagrams(listener);
+}
+
+int listener_add(struct server *server, const struct protocol *protocol, int fd)
+{
+	_cleanup_close_ int owned = fd;
+	struct listener *listener;
+	int flags, r;
+
+	/* A client may leave between epoll's word and accept(). */
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+
+	/* No service takes fds. Where the kernel can refuse them, accepted sockets inherit that; elsewhere it
+	 * drops them when a message is received without room for them. */
+	(void)sockopt_refuse_rights(fd);
+	socket_prepare(protocol, fd);
+
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return -ENOMEM;
+	listener->server = server;
+	listener->protocol = protocol;
+	listener->source.fd = TAKE_FD(owned);
+	listener->source.ready = protocol->datagrams ? take_datagrams : accept_one;
+	listener->next = server->listeners;
+
+	r = protocol->datagrams ? answers_new(&listener->answers, server, listener->source.fd) : 0;
+	if (r >= 0)
+		r = loop_add(&server->loop, &listener->source, EPOLLIN);
+	if (r < 0) {
+		listener_free(listener);
+		return r;
+	}
+	server->listeners = listener;
+	return 0;
+}
+
+void listener_free(struct listener *listener)
+{
+	if (!listener)
+		return;
+	answers_free(listener->answers);
+	fd_close(listener->source.fd);
+	free(listener);
+}
+
+void listener_pause(struct listener *listener)
+{
+	if (!listener->paused)
+		loop_remove(&listener->server->loop, &listener->source);
+	listener->paused = true;
+}
+
+void listener_resume(struct listener *listener)
+{
+	if (listener->paused && loop_add(&listener->server->loop, &listener->source, EPOLLIN) >= 0)
+		listener->paused = false;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * echo on seqpacket and datagram sockets: every message back whole, empty ones too.
+ */
+#include <sys/epoll.h>
+
+#include "kernel/sockio.h"
+#include "kernel/sockopt.h"
+#include "porterd/answers.h"
+#include "porterd/connection.h"
+#include "porterd/server.h"
+#include "porterd/services.h"
+
+/* So many datagrams are taken in a row before others have their turn. */
+#define DATAGRAMS_PER_ROUND 64
+
+struct echo_packet {
+	struct connection connection;
+	char *packet; /* received and not yet taken by the client; may be empty, so it is never NULL then */
+	size_t size;
+};
+
+static void echo_packet_clear(struct connection *connection)
+{
+	struct echo_packet *echo = CONTAINER_OF(connection, struct echo_packet, connection);
+
+	free(TAKE_POINTER(echo->packet));
+}
+
+/* Sends a packet; a send buffer that is too small for it grows first. */
+static ssize_t send_packet(int fd, const void *packet, size_t size, int flags)
+{
+	ssize_t sent = sockio_send(fd, packet, size, flags);
+
+	if (sent == -EMSGSIZE && sockopt_grow_send_buffer(fd) >= 0)
+		sent = sockio_send(fd, packet, size, flags);
+	return sent;
+}
+
+static void keep_packet(struct echo_packet *echo, const char *packet, size_t size)
+{
+	echo->packet = malloc(size + 1);
+	if (!echo->packet) {
+		connection_close(&echo->connection);
+		return;
+	}
+	memcpy(echo->packet, packet, size);
+	echo->size = size;
+	connection_watch(&echo->connection, EPOLLOUT);
+}
+
+static void echo_packet_ready(struct connection *connection, uint32_t events)
+{
+	struct echo_packet *echo = CONTAINER_OF(connection, struct echo_packet, connection);
+	struct server *server = connection->server;
+	int fd = connection->source.fd;
+	ssize_t received, sent;
+	bool end;
+
+	(void)events;
+	server->active = true;
+	if (echo->packet) {
+		sent = send_packet(fd, echo->packet, echo->size, MSG_DONTWAIT);
+		if (sent == -EAGAIN)
+			return;
+		if (sent < 0) {
+			connection_close(connection);
+			return;
+		}
+		free(TAKE_POINTER(echo->packet));
+		connection_watch(connection, EPOLLIN);
+	}
+
+	received = sockio_receive_packet(fd, server->buffer.data, server->buffer.size, &end, MSG_DONTWAIT);
+	if (received == -EAGAIN)
+		return;
+	if (received < 0 || end) {
+		connection_close(connection);
+		return;
+	}
+	/* Only a privileged sender can make a packet that nobody else could send back. */
+	if ((size_t)received > server->buffer.size) {
+		server->counts.oversized++;
+		connection_close(connection);
+		return;
+	}
+	server->counts.requests++;
+
+	sent = send_packet(fd, server->buffer.data, (size_t)received, MSG_DONTWAIT);
+	if (sent == -EAGAIN)
+		keep_packet(echo, server->buffer.data, (size_t)received);
+	else if (sent < 0)
+		connection_close(connection);
+}
+
+static int echo_packet_serve(int fd, struct server_buffer *buffer)
+{
+	for (;;) {
+		bool end;
+		ssize_t sent, received = sockio_receive_packet(fd, buffer->data, buffer->size, &end, 0);
+
+		if (received == -EINTR)
+			continue;
+		if (received < 0 || end)
+			return (int)received;
+		if ((size_t)received > buffer->size)
+			return -EMSGSIZE;
+
+		do
+			sent = send_packet(fd, buffer->data, (size_t)received, 0);
+		while (sent == -EINTR);
+		if (sent < 0)
+			return (int)sent;
+	}
+}
+
+const struct protocol echo_packet_protocol = {
+	.name = "echo",
+	.type = SOCK_SEQPACKET,
+	/* Credentials tell an empty packet from the end. */
+	.attestation = PROTOCOL_ATTEST_PRESENCE,
+	.state_size = sizeof(struct echo_packet),
+	.ready = echo_packet_ready,
+	.clear = echo_packet_clear,
+	.serve = echo_packet_serve,
+};
+
+static void echo_datagrams(struct listener *listener)
+{
+	struct server *server = listener->server;
+
+	for (unsigned i = 0; i < DATAGRAMS_PER_ROUND; i++) {
+		struct sockio_sender sender;
+		ssize_t received = sockio_receive_datagram(listener->source.fd, server->buffer.data,
+							   server->buffer.size, &sender);
+
+		if (received < 0)
+			return;
+		server->counts.requests++;
+		if (sender.address_size <= offsetof(struct sockaddr, sa_data))
+			server->counts.unbound++;
+		else if ((size_t)received > server->buffer.size)
+			server->counts.oversized++;
+		else
+			answers_send(listener->answers, server->buffer.data, (size_t)received, &sender);
+	}
+}
+
+const struct protocol echo_datagram_protocol = {
+	.name = "echo",
+	.type = SOCK_DGRAM,
+	.datagrams = echo_datagrams,
+};

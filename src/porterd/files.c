@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * io.porterd.Files: asks the opener on behalf of the caller. Nothing is decided here.
+ */
+#include "porterd/caller.h"
+#include "porterd/server.h"
+#include "porterd/services.h"
+
+static const char description[] =
+#include "porterd/io.porterd.Files.varlink.inc"
+	;
+
+static int reply_unavailable(struct varlink_call *call)
+{
+	return varlink_reply_error(call, "io.porterd.Files.OpenerUnavailable", NULL);
+}
+
+static struct varlink_call *call_of(struct opener_call *opener_call)
+{
+	return opener_call->userdata;
+}
+
+/* A reply was given after the method had returned: the transport goes on, or closes. */
+static void finish(struct varlink_call *call, int result)
+{
+	struct caller *caller = call->caller;
+
+	caller->resume(caller, result);
+}
+
+/* Sends the question; the call stays pending. */
+static int ask(struct varlink_call *call, enum opener_operation operation, const char *const *labels, size_t count,
+	       uint32_t cursor,
+	       void (*done)(struct opener_call *, const struct opener_reply *, const char *, struct fdset *))
+{
+	struct caller *caller = call->caller;
+	int r;
+
+	caller->opener_call.done = done;
+	caller->opener_call.userdata = call;
+	r = opener_call_start(&caller->opener_call, caller->server->opener, operation, labels, count, cursor,
+			      caller->socket_fd);
+	if (r == -ENOMEM)
+		return varlink_reply_error(call, "io.porterd.Files.Busy", NULL);
+	return r < 0 ? reply_unavailable(call) : 0;
+}
+
+/* Can it be a file's name? Longer ones fit neither the policy nor the wire. */
+static bool name_fits(const char *name)
+{
+	return strlen(name) < OPENER_LABEL_SIZE;
+}
+
+/* The name that a reply is about: the `index`th that the call asked for. */
+static const char *asked_name(const struct varlink_call *call, size_t index)
+{
+	const char *file = varlink_call_string(call, "file");
+
+	return file ? file : json_string_value(json_array_get(varlink_call_parameter(call, "files"), index));
+}
+
+/* Turns a refusal into the interface's error for it. */
+static int reply_refusal(struct varlink_call *call, const struct opener_reply *reply, const char *reason)
+{
+	static const char *const errors[] = {
+		[OPENER_UNKNOWN_FILE] = "io.porterd.Files.UnknownFile",
+		[OPENER_NOT_PERMITTED] = "io.porterd.Files.NotPermitted",
+		[OPENER_FILE_MISSING] = "io.porterd.Files.FileMissing",
+		[OPENER_WRONG_TYPE] = "io.porterd.Files.WrongType",
+		[OPENER_UNSAFE_MODE] = "io.porterd.Files.UnsafeMode",
+	};
+	const char *name = asked_name(call, reply->index);
+
+	if (reply->result == OPENER_BUSY)
+		return varlink_reply_error(call, "io.porterd.Files.Busy", NULL);
+	if (reply->result == OPENER_TOO_MANY_FILES)
+		return varlink_reply_error(call, "io.porterd.Files.TooManyFiles",
+					   json_pack("{s:i}", "limit", OPENER_FILES_MAX));
+	if (reply->result >= ELEMENTSOF(errors) || !errors[reply->result] || !name)
+		return reply_unavailable(call);
+
+	if (reply->result == OPENER_NOT_PERMITTED)
+		return varlink_reply_error(call, errors[reply->result],
+					   json_pack("{s:s,s:s}", "file", name, "reason", reason));
+	return varlink_reply_error(call, errors[reply->result], json_pack("{s:s}", "file", name));
+}
+
+/* Open and OpenMany */
+
+static json_t *descriptors_to_json(const struct varlink_call *call, size_t count)
+{
+	json_t *indexes;
+
+	if (varlink_call_string(call, "file"))
+		return json_pack("{s:i}", "descriptor", 0);
+
+	indexes = json_array();
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(indexes, json_integer((json_int_t)i));
+	return json_pack("{s:o}", "descriptors", indexes);
+}
+
+static void open_done(struct opener_call *opener_call, const struct opener_reply *reply, const char *text,
+		      struct fdset *fds)
+{
+	struct varlink_call *call = call_of(opener_call);
+	int r;
+
+	if (!reply)
+		r = reply_unavailable(call);
+	else if (reply->result != OPENER_OK)
+		r = reply_refusal(call, reply, text);
+	else if (fds->count != opener_call->request.count)
+		r = reply_unavailable(call);
+	else
+		r = varlink_reply_fds(call, descriptors_to_json(call, fds->count), fds);
+	finish(call, r);
+}
+
+static int run_open(struct varlink_call *call)
+{
+	const char *name = varlink_call_string(call, "file");
+
+	if (!name_fits(name))
+		return varlink_reply_error(call, "io.porterd.Files.UnknownFile",
+					   json_pack("{s:s}", "file", name));
+	return ask(call, OPENER_OPEN, &name, 1, 0, open_done);
+}
+
+static int run_open_many(struct varlink_call *call)
+{
+	const json_t *files = varlink_call_parameter(call, "files");
+	const char *names[OPENER_FILES_MAX];
+	size_t count = json_array_size(files);
+
+	if (count == 0)
+		return varlink_reply(call, json_pack("{s:[]}", "descriptors"));
+	if (count > OPENER_FILES_MAX)
+		return varlink_reply_error(call, "io.porterd.Files.TooManyFiles",
+					   json_pack("{s:i}", "limit", OPENER_FILES_MAX));
+
+	for (size_t i = 0; i < count; i++) {
+		names[i] = json_string_value(json_array_get(files, i));
+		if (!name_fits(names[i]))
+			return varlink_reply_error(call, "io.porterd.Files.UnknownFile",
+						   json_pack("{s:s}", "file", names[i]));
+	}
+	return ask(call, OPENER_OPEN, names, count, 0, open_done);
+}
+
+/* Check */
+
+static void check_done(struct opener_call *opener_call, const struct opener_reply *reply, const char *text,
+		       struct fdset *fds)
+{
+	struct varlink_call *call = call_of(opener_call);
+	int r;
+
+	(void)fds;
+	if (!reply)
+		r = reply_unavailable(call);
+	else if (reply->result == OPENER_UNKNOWN_FILE || reply->result == OPENER_BUSY ||
+		 reply->result == OPENER_BAD_REQUEST)
+		r = reply_refusal(call, reply, text);
+	else
+		r = varlink_reply(call, json_pack("{s:b,s:s}", "permitted", reply->result == OPENER_OK, "reason",
+						  text));
+	finish(call, r);
+}
+
+static int run_check(struct varlink_call *call)
+{
+	const char *name = varlink_call_string(call, "file");
+
+	if (!name_fits(name))
+		return varlink_reply_error(call, "io.porterd.Files.UnknownFile",
+					   json_pack("{s:s}", "file", name));
+	return ask(call, OPENER_CHECK, &name, 1, 0, check_done);
+}
+
+/* List: page by page from the opener. */
+
+/* The next string of a page; NULL if the page is malformed. */
+static const char *next_text(const char **at, const char *end)
+{
+	const char *text = *at, *stop = memchr(text, '\0', (size_t)(end - text));
+
+	if (!stop)
+		return NULL;
+	*at = stop + 1;
+	return text;
+}
+
+static int add_page(json_t *list, const struct opener_reply *reply, const char *text)
+{
+	const char *end = text + reply->text_size;
+
+	for (uint32_t i = 0; i < reply->count; i++) {
+		const char *name = next_text(&text, end);
+		const char *about = name ? next_text(&text, end) : NULL;
+		const char *access = about ? next_text(&text, end) : NULL;
+
+		if (!access)
+			return -EBADMSG;
+		if (json_array_append_new(list, json_pack("{s:s,s:s?,s:s}", "name", name, "description",
+							  *about ? about : NULL, "access", access)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Replies with the whole list, or, where the call asked for more, with each file by itself. */
+static int reply_list(struct varlink_call *call, json_t *list)
+{
+	size_t count = json_array_size(list);
+
+	if (!call->envelope.more || count == 0)
+		return varlink_reply(call, json_pack("{s:O}", "files", list));
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *one = json_pack("{s:[O]}", "files", json_array_get(list, i));
+		int r = i + 1 < count ? varlink_reply_continues(call, one) : varlink_reply(call, one);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void list_done(struct opener_call *opener_call, const struct opener_reply *reply, const char *text,
+		      struct fdset *fds)
+{
+	struct varlink_call *call = call_of(opener_call);
+	struct caller *caller = call->caller;
+	_cleanup_json_ json_t *list = TAKE_POINTER(caller->list);
+	int r;
+
+	(void)fds;
+	if (!reply) {
+		r = reply_unavailable(call);
+	} else if (reply->result != OPENER_OK) {
+		r = reply_refusal(call, reply, text);
+	} else if (add_page(list, reply, text) < 0) {
+		r = reply_unavailable(call);
+	} else if (reply->cursor != 0) {
+		/* A page brings the cursor forward, so this ends. */
+		uint32_t cursor = reply->cursor;
+
+		if (cursor <= opener_call->request.cursor) {
+			r = reply_unavailable(call);
+		} else {
+			caller->list = TAKE_POINTER(list);
+			r = ask(call, OPENER_LIST, NULL, 0, cursor, list_done);
+			if (r >= 0 && call->pending)
+				return;
+		}
+	} else {
+		r = reply_list(call, list);
+	}
+	finish(call, r);
+}
+
+static int run_list(struct varlink_call *call)
+{
+	struct caller *caller = call->caller;
+
+	json_decref(caller->list);
+	caller->list = json_array();
+	return caller->list ? ask(call, OPENER_LIST, NULL, 0, 0, list_done) : -ENOMEM;
+}
+
+const struct varlink_interface files_interface = {
+	.name = "io.porterd.Files",
+	.description = description,
+	.methods =
+		(const struct varlink_method[]){
+			{ "List", NULL, run_list },
+			{ "Check",
+			  (const struct varlink_parameter[]){ { "file", VARLINK_STRING, false }, { 0 } },
+			  run_check },
+			{ "Open",
+			  (const struct varlink_parameter[]){ { "file", VARLINK_STRING, false }, { 0 } },
+			  run_open },
+			{ "OpenMany",
+			  (const struct varlink_parameter[]){ { "files", VARLINK_STRINGS, false }, { 0 } },
+			  run_open_many },
+			{ 0 },
+		},
+};

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plain epoll loop with an sd-event loop nested in it.
+ */
+#include "porterd/loop.h"
+
+#include <sys/epoll.h>
+
+/* How many events one round takes from the kernel, and how many of sd-event's it serves. */
+#define EVENTS_PER_ROUND 64
+#define NESTED_PER_ROUND 16
+
+static void nested_ready(struct loop_source *source, uint32_t events)
+{
+	struct loop *loop = CONTAINER_OF(source, struct loop, nested);
+
+	(void)events;
+	loop->event_pending = true;
+}
+
+int loop_open(struct loop *loop)
+{
+	_cleanup_close_ int fd = epoll_create1(EPOLL_CLOEXEC);
+	int r;
+
+	*loop = (struct loop){ .epoll_fd = -EBADF };
+	if (fd < 0)
+		return -errno;
+
+	r = sd_event_new(&loop->event);
+	if (r < 0)
+		return r;
+
+	loop->epoll_fd = TAKE_FD(fd);
+	loop->nested.fd = sd_event_get_fd(loop->event);
+	loop->nested.ready = nested_ready;
+	loop->event_pending = true;
+	return loop_add(loop, &loop->nested, EPOLLIN);
+}
+
+static void destroy_retired(struct loop *loop)
+{
+	while (loop->retired) {
+		struct loop_source *source = loop->retired;
+
+		loop->retired = source->retired_next;
+		source->destroy(source);
+	}
+}
+
+void loop_close(struct loop *loop)
+{
+	destroy_retired(loop);
+	sd_event_unref(loop->event);
+	fd_close(loop->epoll_fd);
+	*loop = (struct loop){ .epoll_fd = -EBADF };
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+int loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+void loop_retire(struct loop *loop, struct loop_source *source, void (*destroy)(struct loop_source *source))
+{
+	source->ready = NULL;
+	source->destroy = destroy;
+	source->retired_next = loop->retired;
+	loop->retired = source;
+}
+
+static int run_nested(struct loop *loop)
+{
+	loop->event_pending = false;
+
+	for (unsigned i = 0; i < NESTED_PER_ROUND; i++) {
+		int r = sd_event_run(loop->event, 0);
+
+		if (r <= 0)
+			return r;
+	}
+	return 0;
+}
+
+int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
+{
+	while (!loop->finished) {
+		struct epoll_event events[EVENTS_PER_ROUND];
+		int count, r;
+
+		if (loop->event_pending) {
+			r = run_nested(loop);
+			if (r < 0)
+				return r;
+			if (loop->finished)
+				break;
+		}
+
+		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
+		if (count < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+
+		for (int i = 0; i < count; i++) {
+			struct loop_source *source = events[i].data.ptr;
+
+			/* Retired by an event before it in the same round. */
+			if (source->ready)
+				source->ready(source, events[i].events);
+		}
+		destroy_retired(loop);
+		between(userdata);
+	}
+	return 0;
+}

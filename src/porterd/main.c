@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterd: meets every untrusted byte, and has no rights. This file starts it.
+ */
+#include <getopt.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/opener_wire.h"
+#include "kernel/sockopt.h"
+#include "porterd/activation.h"
+#include "porterd/server.h"
+#include "porterd/services.h"
+#include "record/message_id.h"
+
+#define IDLE_SECONDS_DEFAULT 30
+
+static void print_help(void)
+{
+	printf("Usage: porterd [OPTION]...\n"
+	       "Serves the sockets that systemd hands over: Varlink, credential checks and echo.\n"
+	       "\n"
+	       "  --serve=NAME         speak NAME on every socket, whatever its name:\n"
+	       "                       varlink, credentials or echo\n"
+	       "  --opener=PATH        socket of porterd-opener (%s)\n"
+	       "  --exit-idle=SECONDS  exit after so long without a connection; 0: never (%d)\n"
+	       "  --help               show this\n"
+	       "  --version            show the version\n"
+	       "\n"
+	       "It is started by its sockets: systemctl start porterd.socket\n"
+	       "See porterd(8).\n",
+	       OPENER_SOCKET_PATH, IDLE_SECONDS_DEFAULT);
+}
+
+struct options {
+	const char *serve;
+	struct server_options server;
+};
+
+static int parse_seconds(const char *text, uint64_t *ret_usec)
+{
+	char *end;
+	unsigned long seconds;
+
+	errno = 0;
+	seconds = strtoul(text, &end, 10);
+	/* A year is more than anyone means. */
+	if (errno || end == text || *end || *text == '-' || seconds > 366UL * 24 * 3600)
+		return -EINVAL;
+	*ret_usec = seconds * 1000000UL;
+	return 0;
+}
+
+/* An exit status, or -1 to go on. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	enum { OPTION_SERVE = 256, OPTION_OPENER, OPTION_EXIT_IDLE, OPTION_HELP, OPTION_VERSION };
+	static const struct option table[] = {
+		{ "serve", required_argument, NULL, OPTION_SERVE },
+		{ "opener", required_argument, NULL, OPTION_OPENER },
+		{ "exit-idle", required_argument, NULL, OPTION_EXIT_IDLE },
+		{ "help", no_argument, NULL, OPTION_HELP },
+		{ "version", no_argument, NULL, OPTION_VERSION },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	*options = (struct options){
+		.server.opener_path = OPENER_SOCKET_PATH,
+		.server.idle_usec = IDLE_SECONDS_DEFAULT * 1000000UL,
+	};
+
+	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+		switch (option) {
+		case OPTION_SERVE:
+			options->serve = optarg;
+			break;
+		case OPTION_OPENER:
+			options->server.opener_path = optarg;
+			break;
+		case OPTION_EXIT_IDLE:
+			if (parse_seconds(optarg, &options->server.idle_usec) < 0) {
+				fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds\n", optarg);
+				return EX_USAGE;
+			}
+			break;
+		case OPTION_HELP:
+			print_help();
+			return EXIT_SUCCESS;
+		case OPTION_VERSION:
+			printf("porterd %s\n", PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return EX_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "porterd: it takes no arguments, but '%s' is one\n", argv[optind]);
+		return EX_USAGE;
+	}
+	return -1;
+}
+
+static int report_wrong_start(struct recorder *recorder, int status, const char *message)
+{
+	record_begin(recorder, LOG_ERR, MESSAGE_ID_WRONG_START);
+	record_field(recorder, "MESSAGE", message);
+	(void)record_submit(recorder);
+	return status;
+}
+
+static int report_failure(struct recorder *recorder, const char *what, int error)
+{
+	record_message(recorder, LOG_ERR, "%s: %s", what, strerror(-error));
+	return EXIT_FAILURE;
+}
+
+/* The socket of the one client, for the signal handler. */
+static volatile sig_atomic_t single_fd = -1;
+
+static void on_terminate(int signal)
+{
+	int saved = errno;
+
+	/* What was received before is still served, then the blocking receive finds the end. Nothing that
+	 * happens between looking at a flag and blocking can be missed this way. */
+	(void)signal;
+	(void)shutdown(single_fd, SHUT_RD);
+	errno = saved;
+}
+
+/* Serves the one client by blocking calls. */
+static int serve_single(const struct activated *client, struct recorder *recorder)
+{
+	struct sigaction action = { .sa_handler = on_terminate };
+	struct server_buffer buffer;
+	int r = server_buffer_open(&buffer);
+
+	if (r < 0)
+		return report_failure(recorder, "Can't start", r);
+
+	(void)sockopt_refuse_rights(client->fd);
+	socket_prepare(client->protocol, client->fd);
+	single_fd = client->fd;
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sd_notify(false, "READY=1");
+
+	/* However a client leaves, that is its own affair. */
+	(void)client->protocol->serve(client->fd, &buffer);
+	(void)sd_notify(false, "STOPPING=1");
+	server_buffer_close(&buffer);
+	return EXIT_SUCCESS;
+}
+
+static int serve_by_loop(struct activation *activation, const struct options *options, struct recorder *recorder)
+{
+	struct server server;
+	int r = server_open(&server, &options->server, recorder);
+
+	if (r < 0)
+		return report_failure(recorder, "Can't start", r);
+
+	for (size_t i = 0; r >= 0 && i < activation->count; i++) {
+		struct activated *activated = &activation->sockets[i];
+		int fd = TAKE_FD(activated->fd);
+
+		if (activated->connected) {
+			(void)sockopt_refuse_rights(fd);
+			server.single = true;
+			r = connection_add(&server, activated->protocol, fd);
+		} else {
+			r = listener_add(&server, activated->protocol, fd);
+		}
+	}
+	if (r >= 0)
+		r = server_run(&server);
+
+	server_close(&server);
+	return r < 0 ? report_failure(recorder, "Can't serve", r) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
+	struct activation activation;
+	struct options options;
+	int r, status = parse_options(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+
+	/* A reader of our stderr may go away; that is no reason to die. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* The JSON library's hash seed: it would read it at the first request otherwise. */
+	json_object_seed(0);
+
+	r = recorder_new(&recorder, "porterd");
+	if (r < 0) {
+		fprintf(stderr, "porterd: Can't start: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+
+	r = activation_take(&activation, options.serve);
+	if (r == -ENODATA)
+		status = report_wrong_start(recorder, EX_USAGE,
+					    "No sockets were handed over: porterd is started by systemd for its "
+					    "sockets, try 'systemctl start porterd.socket', or for a test "
+					    "'systemd-socket-activate --listen=PATH --fdname=varlink porterd'");
+	else if (r == -EINVAL && activation.error[0])
+		status = report_wrong_start(recorder, EX_CONFIG, activation.error);
+	else if (r < 0)
+		status = report_failure(recorder, "Can't take the sockets over", r);
+	else if (activation.sockets[0].connected && activation.sockets[0].protocol->serve)
+		status = serve_single(&activation.sockets[0], recorder);
+	else
+		status = serve_by_loop(&activation, &options, recorder);
+
+	activation_clear(&activation);
+	return status;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterd's side of the opener.
+ */
+#include "porterd/opener_client.h"
+
+#include <sys/epoll.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "kernel/sockio.h"
+#include "porterd/server.h"
+#include "record/message_id.h"
+
+/* An opener that is started for a question answers within milliseconds; one that takes so long is stuck. */
+#define PATIENCE_USEC (10UL * 1000UL * 1000UL)
+/* How often its absence is told. */
+#define COMPLAINT_USEC (10UL * 1000UL * 1000UL)
+/* Answers taken in a row. */
+#define ANSWERS_PER_ROUND 64
+
+struct opener_client {
+	struct server *server;
+	struct loop_source source; /* fd negative: not connected */
+	struct sockaddr_un address;
+	struct opener_call *first, *last; /* in the order of asking */
+	uint64_t serial;
+	uint64_t complained_usec;
+	uint32_t events;
+};
+
+static uint64_t now_usec(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void unlink_call(struct opener_call *call)
+{
+	struct opener_client *client = call->client;
+
+	if (call->previous)
+		call->previous->next = call->next;
+	else
+		client->first = call->next;
+	if (call->next)
+		call->next->previous = call->previous;
+	else
+		client->last = call->previous;
+
+	call->client = NULL;
+	call->next = call->previous = NULL;
+	free(TAKE_POINTER(call->labels));
+}
+
+void opener_call_cancel(struct opener_call *call)
+{
+	if (call->client)
+		unlink_call(call);
+}
+
+static void disconnect(struct opener_client *client)
+{
+	if (client->source.fd < 0)
+		return;
+	loop_remove(&client->server->loop, &client->source);
+	fd_close(TAKE_FD(client->source.fd));
+}
+
+static void complain(struct opener_client *client, const char *what, int error)
+{
+	uint64_t now = now_usec();
+
+	if (client->complained_usec && now - client->complained_usec < COMPLAINT_USEC)
+		return;
+	client->complained_usec = now;
+	record_begin(client->server->recorder, LOG_ERR, MESSAGE_ID_OPENER_LOST);
+	record_format(client->server->recorder, "MESSAGE", "%s the opener at %s: %s", what,
+		      client->address.sun_path, strerror(error));
+	(void)record_submit(client->server->recorder);
+}
+
+/* Every question that is under way gets the answer that there is none. Those asked meanwhile are not touched. */
+static void fail_all(struct opener_client *client)
+{
+	uint64_t serial = client->serial;
+
+	while (client->first && client->first->request.serial <= serial) {
+		struct opener_call *call = client->first;
+
+		unlink_call(call);
+		call->done(call, NULL, NULL, NULL);
+	}
+}
+
+static void lose(struct opener_client *client, const char *what, int error)
+{
+	complain(client, what, error);
+	disconnect(client);
+	fail_all(client);
+}
+
+static int send_call(struct opener_client *client, struct opener_call *call, const char *labels)
+{
+	struct iovec parts[] = {
+		{ &call->request, sizeof(call->request) },
+		{ (void *)(uintptr_t)labels, call->request.count * OPENER_LABEL_SIZE },
+	};
+	ssize_t sent = sockio_send_fds(client->source.fd, parts, ELEMENTSOF(parts), &call->client_fd, 1,
+				       MSG_DONTWAIT);
+
+	if (sent < 0)
+		return (int)sent;
+	call->sent = true;
+	return 0;
+}
+
+static void watch(struct opener_client *client, uint32_t events)
+{
+	if (client->events != events)
+		(void)loop_change(&client->server->loop, &client->source, events);
+	client->events = events;
+}
+
+/* Sends what found no room before. */
+static void send_waiting(struct opener_client *client)
+{
+	for (struct opener_call *call = client->first; call; call = call->next) {
+		int r;
+
+		if (call->sent)
+			continue;
+		r = send_call(client, call, call->labels);
+		if (r == -EAGAIN)
+			return;
+		if (r < 0) {
+			lose(client, "Can't send to", -r);
+			return;
+		}
+		free(TAKE_POINTER(call->labels));
+	}
+	watch(client, EPOLLIN);
+}
+
+static struct opener_call *find_call(struct opener_client *client, uint64_t serial)
+{
+	for (struct opener_call *call = client->first; call; call = call->next)
+		if (call->sent && call->request.serial == serial)
+			return call;
+	return NULL;
+}
+
+/* One answer. Returns 0, -EAGAIN for none, or why the opener is lost. */
+static int take_answer(struct opener_client *client)
+{
+	static struct {
+		struct opener_reply reply;
+		char text[OPENER_TEXT_MAX + 1];
+	} packet;
+	struct opener_call *call;
+	struct fdset fds;
+	ssize_t size = sockio_receive_fds(client->source.fd, &packet, sizeof(packet) - 1, &fds, MSG_DONTWAIT);
+
+	if (size <= 0)
+		return size < 0 ? (int)size : -ECONNRESET;
+	if ((size_t)size < sizeof(packet.reply) || packet.reply.version != OPENER_WIRE_VERSION ||
+	    (size_t)size != sizeof(packet.reply) + packet.reply.text_size) {
+		fdset_clear(&fds);
+		return -EBADMSG;
+	}
+	packet.text[packet.reply.text_size] = '\0';
+
+	/* Whoever asked may have left; then nobody gets these. */
+	call = find_call(client, packet.reply.serial);
+	if (call) {
+		unlink_call(call);
+		call->done(call, &packet.reply, packet.text, &fds);
+	}
+	fdset_clear(&fds);
+	return 0;
+}
+
+static void opener_ready(struct loop_source *source, uint32_t events)
+{
+	struct opener_client *client = CONTAINER_OF(source, struct opener_client, source);
+
+	client->server->active = true;
+	for (unsigned i = 0; i < ANSWERS_PER_ROUND && source->fd >= 0; i++) {
+		int r = take_answer(client);
+
+		if (r == -EAGAIN)
+			break;
+		if (r < 0) {
+			lose(client, "Lost", -r);
+			return;
+		}
+	}
+	if (source->fd >= 0 && (events & EPOLLOUT))
+		send_waiting(client);
+}
+
+static int connect_opener(struct opener_client *client)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	/* EAGAIN: its listen queue is full. There is no event for room in it, so this is a refusal. */
+	if (connect(fd, (const struct sockaddr *)&client->address, sizeof(client->address)) < 0)
+		return errno == EAGAIN ? -EBUSY : -errno;
+
+	client->source.fd = fd;
+	client->events = EPOLLIN;
+	r = loop_add(&client->server->loop, &client->source, EPOLLIN);
+	if (r < 0) {
+		client->source.fd = -EBADF;
+		return r;
+	}
+	(void)TAKE_FD(fd);
+	return 0;
+}
+
+/* Sends the question if there is room, after connecting anew where the opener was restarted. */
+static int send_or_reconnect(struct opener_client *client, struct opener_call *call, const char *labels)
+{
+	int r;
+
+	if (client->source.fd >= 0) {
+		r = send_call(client, call, labels);
+		if (r >= 0 || r == -EAGAIN)
+			return r;
+		/* Those who asked the old one get no answer of it any more. */
+		disconnect(client);
+		fail_all(client);
+	}
+
+	/* One of them may have asked anew just now, and connected. */
+	r = client->source.fd >= 0 ? 0 : connect_opener(client);
+	return r < 0 ? r : send_call(client, call, labels);
+}
+
+int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
+		      const char *const *labels, size_t count, uint32_t cursor, int client_fd)
+{
+	static char packed[OPENER_FILES_MAX * OPENER_LABEL_SIZE];
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		(void)strncpy(packed + i * OPENER_LABEL_SIZE, labels[i], OPENER_LABEL_SIZE);
+
+	call->request = (struct opener_request){
+		.version = OPENER_WIRE_VERSION,
+		.operation = operation,
+		.serial = ++client->serial,
+		.count = (uint32_t)count,
+		.cursor = cursor,
+	};
+	call->client_fd = client_fd;
+	call->sent = false;
+
+	r = client->last && !client->last->sent ? -EAGAIN : send_or_reconnect(client, call, packed);
+	if (r == -EAGAIN) {
+		call->labels = malloc(count * OPENER_LABEL_SIZE + 1);
+		if (!call->labels)
+			return -ENOMEM;
+		memcpy(call->labels, packed, count * OPENER_LABEL_SIZE);
+		watch(client, EPOLLIN | EPOLLOUT);
+	} else if (r < 0) {
+		complain(client, "Can't reach", -r);
+		disconnect(client);
+		return r;
+	}
+
+	call->since_usec = now_usec();
+	call->client = client;
+	call->next = NULL;
+	call->previous = client->last;
+	if (client->last)
+		client->last->next = call;
+	else
+		client->first = call;
+	client->last = call;
+	return 0;
+}
+
+bool opener_client_tick(struct opener_client *client)
+{
+	if (client->first && now_usec() - client->first->since_usec > PATIENCE_USEC)
+		lose(client, "No answer from", ETIMEDOUT);
+	return client->first;
+}
+
+int opener_client_new(struct opener_client **ret, struct server *server, const char *path)
+{
+	struct opener_client *client;
+
+	if (strlen(path) >= sizeof(client->address.sun_path))
+		return -ENAMETOOLONG;
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return -ENOMEM;
+
+	client->server = server;
+	client->source.fd = -EBADF;
+	client->source.ready = opener_ready;
+	client->address.sun_family = AF_UNIX;
+	(void)stpcpy(client->address.sun_path, path);
+	*ret = client;
+	return 0;
+}
+
+void opener_client_free(struct opener_client *client)
+{
+	if (!client)
+		return;
+	while (client->first)
+		unlink_call(client->first);
+	disconnect(client);
+	free(client);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The daemon as a whole: its timers, limits, and how it ends.
+ */
+#include "porterd/server.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <systemd/sd-daemon.h>
+
+#include "kernel/sockopt.h"
+#include "porterd/connection.h"
+#include "porterd/opener_client.h"
+#include "record/message_id.h"
+
+#define USEC_PER_SEC 1000000UL
+
+/* While something goes on: how often the status is told, and everything looked after that is late. */
+#define TICK_USEC USEC_PER_SEC
+/* How long listeners rest after the kernel had nothing to give. */
+#define PAUSE_USEC (100UL * 1000UL)
+/* How often that is told. */
+#define COMPLAINT_USEC (10UL * USEC_PER_SEC)
+/* How long a drain waits for clients that do not read. Units give more (TimeoutStopSec=). */
+#define DRAIN_USEC (5UL * USEC_PER_SEC)
+/* Full listeners start again when so many connections have gone. */
+#define FULL_HYSTERESIS 16
+
+int server_buffer_open(struct server_buffer *buffer)
+{
+	size_t size = sockopt_packet_max();
+	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	*buffer = (struct server_buffer){ .data = data, .size = size };
+	return 0;
+}
+
+void server_buffer_close(struct server_buffer *buffer)
+{
+	if (buffer->data)
+		(void)munmap(buffer->data, buffer->size);
+	*buffer = (struct server_buffer){ 0 };
+}
+
+static void arm(struct server *server, sd_event_source *source, uint64_t usec)
+{
+	(void)sd_event_source_set_time_relative(source, usec);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	loop_event_changed(&server->loop);
+}
+
+static void tell_status(struct server *server)
+{
+	const struct server_counts *counts = &server->counts;
+
+	(void)sd_notifyf(false,
+			 "STATUS=connections: %zu, accepted: %llu, requests: %llu, malformed: %llu, unbound: %llu, "
+			 "unattested: %llu, undeliverable: %llu, oversized: %llu, dropped-records: %llu",
+			 server->n_connections, (unsigned long long)counts->accepted,
+			 (unsigned long long)counts->requests, (unsigned long long)counts->malformed,
+			 (unsigned long long)counts->unbound, (unsigned long long)counts->unattested,
+			 (unsigned long long)counts->undeliverable, (unsigned long long)counts->oversized,
+			 (unsigned long long)recorder_counts(server->recorder).dropped);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+	bool unfinished;
+
+	(void)source;
+	(void)usec;
+	server->ticking = false;
+	server->active = false;
+
+	unfinished = opener_client_tick(server->opener);
+	unfinished |= !recorder_flush(server->recorder);
+	tell_status(server);
+
+	if (unfinished)
+		server->active = true;
+	else if (server->n_connections == 0 && server->idle_usec > 0 && !server->single)
+		arm(server, server->idle, server->idle_usec);
+	return 0;
+}
+
+/* After each round of events. */
+static void after_round(void *userdata)
+{
+	struct server *server = userdata;
+
+	if (server->active && !server->ticking) {
+		server->ticking = true;
+		arm(server, server->tick, TICK_USEC);
+	}
+}
+
+static void for_each_listener(struct server *server, void (*function)(struct listener *listener))
+{
+	for (struct listener *l = server->listeners; l; l = l->next)
+		function(l);
+}
+
+/* Only those whose clients become connections. */
+static void for_each_acceptor(struct server *server, void (*function)(struct listener *listener))
+{
+	for (struct listener *l = server->listeners; l; l = l->next)
+		if (!l->answers)
+			function(l);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)usec;
+	/* Nothing is taken from the sockets after this. They stay open in systemd, which starts the next
+	 * porterd as soon as somebody is waiting in one of them. */
+	if (server->n_connections == 0 && !server->active)
+		server_drain(server);
+	return 0;
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)usec;
+	if (!server->draining && !server->full)
+		for_each_acceptor(server, listener_resume);
+	return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)usec;
+	record_message(server->recorder, LOG_WARNING, "Stopping with %zu connections that did not read their answers",
+		       server->n_connections);
+	loop_finish(&server->loop);
+	return 0;
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	(void)info;
+	server_drain(userdata);
+	return 0;
+}
+
+static void complain(struct server *server, const char *format, const char *why, size_t number)
+{
+	uint64_t now = 0;
+
+	(void)sd_event_now(server->loop.event, CLOCK_MONOTONIC, &now);
+	if (server->complained_usec && now - server->complained_usec < COMPLAINT_USEC)
+		return;
+	server->complained_usec = now;
+
+	record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	record_format(server->recorder, "MESSAGE", format, why, number);
+#pragma GCC diagnostic pop
+	(void)record_submit(server->recorder);
+}
+
+void server_pause(struct server *server, int error)
+{
+	for_each_acceptor(server, listener_pause);
+	arm(server, server->resume, PAUSE_USEC);
+	complain(server, "New clients wait: %s, with %zu connections", strerror(error), server->n_connections);
+}
+
+void server_connections_changed(struct server *server)
+{
+	server->active = true;
+
+	if (server->draining || server->single) {
+		if (server->n_connections == 0 && server->n_waiting == 0)
+			loop_finish(&server->loop);
+		return;
+	}
+
+	if (!server->full && server->n_connections >= SERVER_CONNECTIONS_MAX) {
+		server->full = true;
+		for_each_acceptor(server, listener_pause);
+		complain(server, "New clients wait: %s are open, %zu", "as many connections as are allowed",
+			 server->n_connections);
+	} else if (server->full && server->n_connections <= SERVER_CONNECTIONS_MAX - FULL_HYSTERESIS) {
+		server->full = false;
+		for_each_acceptor(server, listener_resume);
+	}
+}
+
+void server_drain(struct server *server)
+{
+	if (server->draining)
+		return;
+	server->draining = true;
+
+	(void)sd_notify(false, "STOPPING=1");
+	for_each_listener(server, listener_pause);
+	for (struct connection *c = server->connections; c; c = c->next)
+		connection_drain(c);
+	arm(server, server->deadline, DRAIN_USEC);
+	server_connections_changed(server);
+}
+
+static int add_timer(struct server *server, sd_event_source **ret, sd_event_time_handler_t handler)
+{
+	/* An accuracy of 0 would be the default of 250 ms. */
+	int r = sd_event_add_time(server->loop.event, ret, CLOCK_MONOTONIC, 0, 1000, handler, server);
+
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int add_signals(struct server *server)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+		(void)sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+		int r = sd_event_add_signal(server->loop.event, NULL, signals[i], on_terminate, server);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int server_open(struct server *server, const struct server_options *options, struct recorder *recorder)
+{
+	int r;
+
+	*server = (struct server){ .recorder = recorder, .idle_usec = options->idle_usec };
+
+	r = loop_open(&server->loop);
+	if (r >= 0)
+		r = server_buffer_open(&server->buffer);
+	if (r >= 0)
+		r = opener_client_new(&server->opener, server, options->opener_path);
+	if (r >= 0)
+		r = add_signals(server);
+	if (r >= 0)
+		r = add_timer(server, &server->tick, on_tick);
+	if (r >= 0)
+		r = add_timer(server, &server->idle, on_idle);
+	if (r >= 0)
+		r = add_timer(server, &server->resume, on_resume);
+	if (r >= 0)
+		r = add_timer(server, &server->deadline, on_deadline);
+	if (r >= 0)
+		r = sd_event_set_watchdog(server->loop.event, true);
+	if (r < 0)
+		server_close(server);
+	return r < 0 ? r : 0;
+}
+
+void server_close(struct server *server)
+{
+	/* No callback of a connection that goes now may find the loop gone. */
+	while (server->connections)
+		connection_close(server->connections);
+	while (server->listeners) {
+		struct listener *listener = server->listeners;
+
+		server->listeners = listener->next;
+		listener_free(listener);
+	}
+	opener_client_free(server->opener);
+	server_buffer_close(&server->buffer);
+	sd_event_source_unref(server->tick);
+	sd_event_source_unref(server->idle);
+	sd_event_source_unref(server->resume);
+	sd_event_source_unref(server->deadline);
+	loop_close(&server->loop);
+}
+
+int server_run(struct server *server)
+{
+	int r;
+
+	server->active = true;
+	after_round(server);
+	(void)sd_notify(false, "READY=1");
+
+	r = loop_run(&server->loop, after_round, server);
+	tell_status(server);
+	(void)recorder_flush(server->recorder);
+	return r;
+}

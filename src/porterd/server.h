@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The daemon as a whole: what its services share, from the first listening socket to the last connection.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "porterd/loop.h"
+#include "record/record.h"
+
+struct opener_client;
+struct protocol;
+
+#define SERVER_CONNECTIONS_MAX 4096
+
+/* Where connections and packets are received into, one for the whole process: what is not consumed at once is
+ * copied to its connection. Larger than any packet that can be sent back; only touched pages cost memory. */
+struct server_buffer {
+	char *data;
+	size_t size;
+};
+
+struct server_counts {
+	uint64_t requests;	  /* Varlink calls, and packets echoed or answered */
+	uint64_t accepted;	  /* connections, since the start */
+	uint64_t unbound;	  /* datagrams whose sender has no address to answer to */
+	uint64_t unattested;	  /* datagrams without credentials */
+	uint64_t undeliverable;	  /* answers to datagrams that their senders did not take */
+	uint64_t oversized;	  /* packets too large to be sent back */
+	uint64_t malformed;	  /* connections closed for a malformed message */
+};
+
+struct server {
+	struct loop loop;
+	struct recorder *recorder;
+	struct server_buffer buffer;
+	struct server_counts counts;
+	struct opener_client *opener;
+
+	struct listener *listeners;
+	struct connection *connections;
+	size_t n_connections;
+	size_t n_waiting; /* answers to datagrams that are to be tried again */
+	bool single; /* serves the one connection that it was started with */
+
+	uint64_t idle_usec; /* exit after so long without a connection; 0: never */
+	bool draining;
+	bool full;    /* listeners are paused: as many connections as are allowed */
+	bool active;  /* something happened since the last tick */
+	bool ticking; /* the tick timer is armed */
+	uint64_t complained_usec;
+	sd_event_source *tick, *idle, *resume, *deadline;
+};
+
+struct server_options {
+	uint64_t idle_usec;
+	const char *opener_path;
+};
+
+/* Memory for it is only used where it is touched. */
+int server_buffer_open(struct server_buffer *buffer);
+void server_buffer_close(struct server_buffer *buffer);
+
+/* Sets everything up but the sockets. The recorder stays the caller's. */
+int server_open(struct server *server, const struct server_options *options, struct recorder *recorder);
+void server_close(struct server *server);
+
+/* Serves until it is stopped or idle. Tells systemd about readiness and status. */
+int server_run(struct server *server);
+
+/* Stops accepting, lets every connection answer what was already received, then ends the loop. */
+void server_drain(struct server *server);
+
+/* A connection came or went: pauses and resumes listeners at the limit, arms the idle timer, ends a drain. */
+void server_connections_changed(struct server *server);
+
+/* accept() failed for want of something: listeners pause for a moment, told once in a while. */
+void server_pause(struct server *server, int error);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * varlink on streams: frames calls, runs them one after the other, and sends replies with their descriptors.
+ * While a reply can't be sent, or a call is pending, nothing more is read: that bounds what a client can pile up.
+ */
+#include <sys/epoll.h>
+
+#include "kernel/sockio.h"
+#include "kernel/sockopt.h"
+#include "porterd/caller.h"
+#include "porterd/connection.h"
+#include "porterd/server.h"
+#include "porterd/services.h"
+
+/* Replies to pipelined calls are gathered up to about so many bytes. */
+#define GATHER_MAX (64UL * 1024UL)
+
+struct varlink_stream {
+	struct connection connection;
+	struct varlink_input input;
+	struct varlink_output output;
+	/* Descriptors of the one reply in the output that has some, and where it begins. */
+	struct fdset *fds;
+	size_t fds_at;
+	struct varlink_call call;
+	struct caller caller;
+};
+
+static const struct varlink_interface *const interfaces[] = {
+	&varlink_service_interface,
+	&credentials_interface,
+	&files_interface,
+	NULL,
+};
+
+const struct varlink_service porterd_service = {
+	.vendor = "porterd",
+	.product = "porterd",
+	.version = PACKAGE_VERSION,
+	.url = "man:porterd(8)",
+	.interfaces = interfaces,
+};
+
+static void varlink_stream_clear(struct connection *connection)
+{
+	struct varlink_stream *stream = CONTAINER_OF(connection, struct varlink_stream, connection);
+
+	varlink_call_abandon(&stream->call);
+	if (stream->call.caller)
+		caller_clear(&stream->caller);
+	varlink_input_clear(&stream->input);
+	varlink_output_clear(&stream->output);
+	if (stream->fds)
+		fdset_clear(stream->fds);
+	free(TAKE_POINTER(stream->fds));
+}
+
+static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *fds)
+{
+	struct varlink_stream *stream = CONTAINER_OF(call, struct varlink_stream, call);
+	size_t at = stream->output.end;
+	int r = varlink_output_add(&stream->output, reply, true);
+
+	if (r < 0 || !fds)
+		return r;
+
+	/* One such reply at a time: the next call is run when this one has left. */
+	stream->fds = malloc(sizeof(*stream->fds));
+	if (!stream->fds)
+		return -ENOMEM;
+	fdset_move(stream->fds, fds);
+	stream->fds_at = at;
+	return 0;
+}
+
+/* The kernel won't carry more unread descriptors of this process: says Busy in place of them. */
+static int replace_by_busy(struct varlink_stream *stream)
+{
+	_cleanup_json_ json_t *busy = json_pack("{s:s}", "error", "io.porterd.Files.Busy");
+
+	fdset_clear(stream->fds);
+	free(TAKE_POINTER(stream->fds));
+	stream->output.end = stream->fds_at;
+	return busy ? varlink_output_add(&stream->output, busy, true) : -ENOMEM;
+}
+
+/* Sends as much as goes. 0: all is sent; -EAGAIN: the stream watches for its next chance; or why it is over. */
+static int send_output(struct varlink_stream *stream)
+{
+	struct varlink_output *output = &stream->output;
+	int fd = stream->connection.source.fd;
+
+	while (varlink_output_pending(output)) {
+		const char *data = output->data + output->begin;
+		ssize_t sent;
+
+		if (stream->fds && output->begin == stream->fds_at) {
+			struct iovec part = { (void *)(uintptr_t)data, output->end - output->begin };
+
+			/* The kernel merges bytes without fds and bytes with fds into one read, and the client
+			 * would take the fds for an earlier reply's. So everything earlier must have been read.
+			 * Each read of the client is an edge. */
+			if (!sockopt_all_read(fd)) {
+				connection_watch(&stream->connection, EPOLLOUT | EPOLLET);
+				if (!sockopt_all_read(fd))
+					return -EAGAIN;
+			}
+			sent = sockio_send_fds(fd, &part, 1, stream->fds->fds, stream->fds->count, MSG_DONTWAIT);
+			/* Counted for each user: unread by all clients together. */
+			if (sent == -ETOOMANYREFS) {
+				int r = replace_by_busy(stream);
+
+				if (r < 0)
+					return r;
+				continue;
+			}
+			if (sent > 0) {
+				fdset_clear(stream->fds);
+				free(TAKE_POINTER(stream->fds));
+			}
+		} else {
+			size_t end = stream->fds ? stream->fds_at : output->end;
+
+			sent = sockio_send(fd, data, end - output->begin, MSG_DONTWAIT);
+		}
+
+		if (sent == -EAGAIN) {
+			connection_watch(&stream->connection, EPOLLOUT);
+			return -EAGAIN;
+		}
+		if (sent < 0)
+			return (int)sent;
+		varlink_output_sent(output, (size_t)sent);
+	}
+	return 0;
+}
+
+/* Runs the calls that are there. 0: no whole one is left, or one is pending; 1: replies are to be sent before the
+ * next; or why the connection is to be closed. */
+static int run_calls(struct varlink_stream *stream)
+{
+	struct server *server = stream->connection.server;
+
+	while (!stream->call.pending) {
+		const char *text;
+		size_t size;
+		int r;
+
+		if (stream->fds || stream->output.end - stream->output.begin >= GATHER_MAX)
+			return 1;
+
+		r = varlink_input_next(&stream->input, &text, &size);
+		if (r == 0)
+			return 0;
+		if (r > 0) {
+			server->counts.requests++;
+			r = varlink_dispatch(&stream->call, text, size);
+		}
+		if (r == -EBADMSG || r == -EMSGSIZE)
+			server->counts.malformed++;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* 1: something came; 0: the end; -EAGAIN; or why the connection is over. */
+static int receive_input(struct varlink_stream *stream)
+{
+	size_t room;
+	void *data = varlink_input_room(&stream->input, &room);
+	ssize_t received;
+
+	if (!data)
+		return -ENOMEM;
+	received = sockio_receive(stream->connection.source.fd, data, room, MSG_DONTWAIT);
+	varlink_input_received(&stream->input, received > 0 ? (size_t)received : 0);
+	return received > 0 ? 1 : (int)received;
+}
+
+/* Runs the stream as far as it goes. 0: it waits for something that it watches; otherwise it is over. */
+static int run_stream(struct varlink_stream *stream)
+{
+	bool received = false;
+
+	for (;;) {
+		/* What was answered before a malformed message is still sent. */
+		int run = run_calls(stream);
+		int r = send_output(stream);
+
+		if (run < 0)
+			return run;
+		if (r < 0)
+			return r == -EAGAIN ? 0 : r;
+		if (stream->call.pending) {
+			/* An end is still told: EPOLLHUP can't be masked. */
+			connection_watch(&stream->connection, 0);
+			return 0;
+		}
+		if (run > 0)
+			continue;
+		if (received) {
+			connection_watch(&stream->connection, EPOLLIN);
+			return 0;
+		}
+
+		r = receive_input(stream);
+		if (r == -EAGAIN) {
+			connection_watch(&stream->connection, EPOLLIN);
+			return 0;
+		}
+		if (r <= 0)
+			return r < 0 ? r : -ECONNRESET;
+		received = true;
+	}
+}
+
+static void enter_stream(struct varlink_stream *stream)
+{
+	if (run_stream(stream) < 0)
+		connection_close(&stream->connection);
+}
+
+static void resume_stream(struct caller *caller, int result)
+{
+	struct varlink_stream *stream = CONTAINER_OF(caller, struct varlink_stream, caller);
+
+	if (result < 0)
+		connection_close(&stream->connection);
+	else
+		enter_stream(stream);
+}
+
+static void varlink_stream_ready(struct connection *connection, uint32_t events)
+{
+	struct varlink_stream *stream = CONTAINER_OF(connection, struct varlink_stream, connection);
+	struct server *server = connection->server;
+
+	server->active = true;
+	if (!stream->call.caller) {
+		caller_init(&stream->caller, server, connection->source.fd);
+		stream->caller.resume = resume_stream;
+		stream->call.service = &porterd_service;
+		stream->call.reply = queue_reply;
+		stream->call.caller = &stream->caller;
+	}
+
+	/* A client that left while its call was pending gets no reply, and nothing else can happen here. */
+	if (stream->call.pending) {
+		if (events & (EPOLLHUP | EPOLLERR))
+			connection_close(connection);
+		return;
+	}
+	enter_stream(stream);
+}
+
+const struct protocol varlink_stream_protocol = {
+	.name = "varlink",
+	.type = SOCK_STREAM,
+	.unix_only = true,
+	.state_size = sizeof(struct varlink_stream),
+	.ready = varlink_stream_ready,
+	.clear = varlink_stream_clear,
+};
