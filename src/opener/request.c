@@ -62,18 +62,31 @@ static enum opener_result decide_file(const struct request *request, const char 
 static void record_file(struct request *request, const char *label, const struct file *file, bool granted)
 {
 	struct request_service *service = request->service;
-	struct audit_entry entry = {
-		.file = label,
-		.grant = file ? file->grant : policy_find(service->policy, label),
-		.client = &request->client.identity,
-		.opened = file ? &file->opened : NULL,
-		.granted = granted,
-		.reason = file ? file->reason : request->response->text,
-	};
 
 	service->granted += granted;
 	service->refused += !granted;
-	audit_record(service->recorder, &entry);
+	audit_record(service->recorder, &(struct audit_entry){
+						.file = label,
+						.grant = file->grant,
+						.client = &request->client.identity,
+						.opened = &file->opened,
+						.granted = granted,
+						.reason = file->reason,
+					});
+}
+
+/* Refuses the whole request, and with it each file that it would have opened. */
+static void refuse_all(struct request *request, enum opener_result result, const char *reason)
+{
+	answer(request->response, result, reason);
+	for (uint32_t i = 0; request->header->operation == OPENER_OPEN && i < request->header->count; i++) {
+		struct file file = {
+			.grant = policy_find(request->service->policy, request->labels[i]),
+			.reason = reason,
+		};
+
+		record_file(request, request->labels[i], &file, false);
+	}
 }
 
 /* Decides on all before any is opened; then opens one after the other. Returns how many went well before the
@@ -101,7 +114,7 @@ static void serve_open(struct request *request)
 	_cleanup_free_ struct file *files = calloc(count, sizeof(*files));
 
 	if (!files) {
-		answer(response, OPENER_BUSY, "out of memory");
+		refuse_all(request, OPENER_BUSY, "out of memory");
 		return;
 	}
 
@@ -207,9 +220,13 @@ static const struct operation *check_request(struct request *request, size_t siz
 
 	if (header->operation < ELEMENTSOF(operations) && operations[header->operation].serve)
 		operation = &operations[header->operation];
-	if (header->version != OPENER_WIRE_VERSION || !operation || fds->count != 1 || header->count < operation->count_min ||
+	if (header->version != OPENER_WIRE_VERSION || !operation || header->count < operation->count_min ||
 	    (header->cursor != 0 && !operation->has_cursor)) {
 		answer(request->response, OPENER_BAD_REQUEST, "the request's header is wrong");
+		return NULL;
+	}
+	if (fds->count != 1) {
+		answer(request->response, OPENER_BAD_REQUEST, "the request came without exactly one descriptor");
 		return NULL;
 	}
 	if (header->count > operation->count_max) {
@@ -238,17 +255,12 @@ static void serve(struct request *request, size_t size, const struct fdset *fds)
 		return;
 
 	result = client_read(&request->client, fds->fds[0], &reason);
-	if (result == OPENER_OK) {
+	if (result == OPENER_OK)
 		operation->serve(request);
-		return;
-	}
-
-	/* A client that is refused as such is refused each file. */
-	answer(request->response, result, reason);
-	request->response->text[request->response->header.text_size] = '\0';
-	if (result == OPENER_NOT_PERMITTED && request->header->operation == OPENER_OPEN)
-		for (uint32_t i = 0; i < request->header->count; i++)
-			record_file(request, request->labels[i], NULL, false);
+	else if (result == OPENER_BAD_REQUEST)
+		answer(request->response, result, reason);
+	else
+		refuse_all(request, result, reason);
 }
 
 void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterd-opener: opens files by policy for porterd's clients. This file takes the sockets and starts it.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/macro.h"
+#include "opener/server.h"
+#include "record/message_id.h"
+#include "record/record.h"
+
+#define PORTERD_USER "porterd"
+#define FD_NAME "opener"
+#define EXIT_IDLE_SECONDS 30
+#define EXIT_IDLE_SECONDS_MAX 86400
+
+struct options {
+	const char *config_dir; /* NULL: the system's */
+	unsigned exit_idle;	/* seconds, 0: never */
+};
+
+static void print_help(void)
+{
+	printf("Usage: porterd-opener [OPTION]...\n"
+	       "Opens files by policy for porterd's clients. Takes its sockets from systemd.\n"
+	       "\n"
+	       "  --config-dir=DIR      read files.conf and files.conf.d/*.conf in DIR alone (for tests: whoever\n"
+	       "                        runs the opener may connect to it, too)\n"
+	       "  --exit-idle=SECONDS   exit after that long without a connection, 0: never (default %d)\n"
+	       "  --help                show this\n"
+	       "  --version             show the version\n"
+	       "\n"
+	       "See porterd-opener(8) and porterd-files.conf(5).\n",
+	       EXIT_IDLE_SECONDS);
+}
+
+static _printf_(3, 4) void complain(struct recorder *recorder, const char *message_id, const char *format, ...)
+{
+	char message[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+
+	record_begin(recorder, LOG_ERR, message_id);
+	record_field(recorder, "MESSAGE", message);
+	(void)record_submit(recorder);
+}
+
+static bool parse_seconds(const char *text, unsigned *ret)
+{
+	char *end;
+	unsigned long value;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno != 0 || *end != '\0' || value > EXIT_IDLE_SECONDS_MAX)
+		return false;
+	*ret = (unsigned)value;
+	return true;
+}
+
+/* -1 to go on, otherwise the exit status. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{ "config-dir", required_argument, NULL, 'c' },
+		{ "exit-idle", required_argument, NULL, 'i' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ 0 },
+	};
+
+	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) >= 0;)
+		switch (c) {
+		case 'c':
+			options->config_dir = optarg;
+			break;
+		case 'i':
+			if (parse_seconds(optarg, &options->exit_idle))
+				break;
+			(void)fprintf(stderr, "porterd-opener: --exit-idle=%s: not a number of seconds up to %d\n",
+				      optarg, EXIT_IDLE_SECONDS_MAX);
+			return EX_USAGE;
+		case 'h':
+			print_help();
+			return EXIT_SUCCESS;
+		case 'v':
+			printf("porterd-opener %s\n", PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return EX_USAGE;
+		}
+
+	if (optind < argc) {
+		(void)fprintf(stderr, "porterd-opener: %s: not an option; see --help\n", argv[optind]);
+		return EX_USAGE;
+	}
+	return -1;
+}
+
+/* Who may connect: user porterd, looked up once. A test has no such user and asks for itself. */
+static int find_users(struct recorder *recorder, const struct options *options, struct server_options *ret)
+{
+	struct passwd *user;
+
+	errno = 0;
+	user = getpwnam(PORTERD_USER);
+	if (user)
+		ret->users[ret->n_users++] = user->pw_uid;
+	if (options->config_dir)
+		ret->users[ret->n_users++] = getuid();
+
+	if (ret->n_users == 0)
+		complain(recorder, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER ", who alone may ask "
+			 "the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
+			 errno ? strerror(errno) : "");
+	return ret->n_users > 0 ? -1 : EX_CONFIG;
+}
+
+static int find_directories(struct recorder *recorder, const struct options *options, char **real,
+			    struct policy_source *ret)
+{
+	if (!options->config_dir) {
+		/* From the vendor's to the administrator's. */
+		*ret = (struct policy_source){
+			.directories = { "/usr/lib/porterd", "/run/porterd", SYSCONFDIR "/porterd" },
+		};
+		return -1;
+	}
+
+	*real = realpath(options->config_dir, NULL);
+	if (!*real) {
+		complain(recorder, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s", options->config_dir,
+			 strerror(errno));
+		return EX_CONFIG;
+	}
+	*ret = (struct policy_source){ .directories = { *real }, .owner = getuid() };
+	return -1;
+}
+
+/* Checks what systemd passed, and takes it over. */
+static int take_sockets(struct recorder *recorder, struct server *server, int n_fds, char **names)
+{
+	for (int i = 0; i < n_fds; i++) {
+		int fd = SD_LISTEN_FDS_START + i, flags, r;
+
+		if (strcmp(names[i], FD_NAME) != 0 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0) {
+			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener "
+				 "serves: a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME,
+				 fd, names[i]);
+			return EX_CONFIG;
+		}
+		/* Another process may take the connection that woke us: accept() must not wait for the next. */
+		flags = fcntl(fd, F_GETFL);
+		r = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno :
+									      server_add_listener(server, fd);
+		if (r < 0) {
+			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
+				 strerror(-r));
+			return EX_CONFIG;
+		}
+	}
+	return -1;
+}
+
+static void free_names(char ***names)
+{
+	for (char **name = *names; name && *name; name++)
+		free(*name);
+	free(*names);
+}
+
+static int run(struct recorder *recorder, const struct options *options)
+{
+	_cleanup_(cleanup_server) struct server *server = NULL;
+	_cleanup_(free_names) char **names = NULL;
+	_cleanup_free_ char *real = NULL;
+	struct server_options server_options = { .exit_idle_usec = options->exit_idle * UINT64_C(1000000) };
+	int n_fds = sd_listen_fds_with_names(1, &names), r;
+
+	if (n_fds <= 0) {
+		complain(recorder, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts it when "
+			 "porterd needs it: systemctl start porterd-opener.socket. By hand: "
+			 "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
+		return EX_USAGE;
+	}
+
+	r = find_users(recorder, options, &server_options);
+	if (r < 0)
+		r = find_directories(recorder, options, &real, &server_options.source);
+	if (r >= 0)
+		return r;
+
+	r = server_new(&server, recorder, &server_options);
+	if (r < 0) {
+		complain(recorder, NULL, "The opener can't start: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	r = take_sockets(recorder, server, n_fds, names);
+	if (r >= 0)
+		return r;
+
+	r = server_run(server);
+	if (r < 0)
+		complain(recorder, NULL, "The opener failed: %s", strerror(-r));
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
+	struct options options = { .exit_idle = EXIT_IDLE_SECONDS };
+	sigset_t signals;
+	int r = parse_options(argc, argv, &options);
+
+	if (r >= 0)
+		return r;
+
+	/* sd-event takes them from a signalfd, for which they must be blocked. */
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+
+	r = recorder_new(&recorder, "porterd-opener");
+	if (r < 0) {
+		(void)fprintf(stderr, "porterd-opener: no records can be made: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	return run(recorder, &options);
+}
