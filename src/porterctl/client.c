@@ -15,8 +15,10 @@ int client_connect(const struct invocation *invocation, struct porter **ret)
 {
 	int r = porter_connect(ret, client_socket(invocation));
 
-	return r < 0 ? failure_connect(client_socket(invocation), invocation->socket ? NULL : "porterd.socket", -r)
-		     : EXIT_DONE;
+	if (r < 0)
+		return failure_connect(client_socket(invocation),
+				       invocation->socket ? NULL : "porterd.socket", -r);
+	return EXIT_DONE;
 }
 
 void client_print_json(const json_t *value)
@@ -41,8 +43,8 @@ void client_print_error(const struct porter *porter)
 	client_print_json(error);
 }
 
-int client_call_json(const struct invocation *invocation, const char *method, const char *tried, const char *file,
-		     json_t **ret)
+int client_call_json(const struct invocation *invocation, const char *method, const char *tried,
+		     const char *file, json_t **ret)
 {
 	_cleanup_porter_ struct porter *porter = NULL;
 	_cleanup_json_value_ json_t *parameters = NULL, *reply = NULL;

@@ -22,10 +22,10 @@ const char *client_socket(const struct invocation *invocation);
 /* Connects to it. Returns EXIT_DONE, or has said why not. */
 int client_connect(const struct invocation *invocation, struct porter **ret);
 
-/* Calls `method` with one parameter `file` (NULL: none) and prints the reply's parameters. *ret (if not NULL) is
- * the reply, which the caller owns. Returns an exit status, as failure_call(). */
-int client_call_json(const struct invocation *invocation, const char *method, const char *tried, const char *file,
-		     json_t **ret);
+/* Calls `method` with one parameter `file` (NULL: none) and prints the reply's parameters. *ret (if not NULL)
+ * is the reply, which the caller owns. Returns an exit status, as failure_call(). */
+int client_call_json(const struct invocation *invocation, const char *method, const char *tried,
+		     const char *file, json_t **ret);
 
 /* Prints JSON: indented and in ASCII to a terminal, otherwise as one line. */
 void client_print_json(const json_t *value);

@@ -15,9 +15,7 @@ void failure_out_of_memory(void)
 	exit(EXIT_REFUSED);
 }
 
-static void say(const char *format, va_list arguments, const char *after) __attribute__((format(printf, 1, 0)));
-
-static void say(const char *format, va_list arguments, const char *after)
+_printf_(1, 0) static void say(const char *format, va_list arguments, const char *after)
 {
 	_cleanup_free_ char *message = NULL, *escaped = NULL;
 
@@ -57,8 +55,8 @@ int failure_connect(const char *socket, const char *unit, int error)
 			failure_say("can't connect to %s: %s. Is the socket running? Try: systemctl start %s",
 				    socket, words, unit);
 		else
-			failure_say("can't connect to %s: %s. Does anything listen there? Try: ss -xl", socket,
-				    words);
+			failure_say("can't connect to %s: %s. Does anything listen there? Try: ss -xl",
+				    socket, words);
 		break;
 	case EACCES:
 		failure_say("can't connect to %s: %s. Its mode, or a directory's on the way, shuts you out. "
@@ -81,12 +79,13 @@ static const struct {
 	const char *words;
 	int status;
 } service_errors[] = {
-	{ "io.porterd.Files.UnknownFile", "the policy has no file of that name. Try: porterctl list", EXIT_REFUSED },
+	{ "io.porterd.Files.UnknownFile", "the policy has no file of that name. Try: porterctl list",
+	  EXIT_REFUSED },
 	{ "io.porterd.Files.NotPermitted", "not permitted", EXIT_REFUSED },
 	{ "io.porterd.Files.FileMissing", "the file is missing where the policy says it is", EXIT_REFUSED },
 	{ "io.porterd.Files.WrongType", "something else is in the file's place", EXIT_REFUSED },
 	{ "io.porterd.Files.UnsafeMode",
-	  "the file's mode would give more access than the policy grants. Change the mode, or set Deliver=copy",
+	  "the file's mode would give more access than the policy. Change the mode, or set Deliver=copy",
 	  EXIT_REFUSED },
 	{ "io.porterd.Files.TooManyFiles", "too many files at once", EXIT_REFUSED },
 	{ "io.porterd.Files.OpenerUnavailable",
@@ -100,8 +99,8 @@ static const struct {
 	{ "org.varlink.service.PermissionDenied", "the service does not permit it", EXIT_REFUSED },
 };
 
-static int service_failure(const struct invocation *invocation, const struct porter *porter, const char *tried,
-			   const char *file)
+static int service_failure(const struct invocation *invocation, const struct porter *porter,
+			   const char *tried, const char *file)
 {
 	const char *name = porter_error_name(porter), *reason = porter_error_reason(porter);
 	const char *words = NULL;
@@ -134,11 +133,12 @@ int failure_call(const struct invocation *invocation, const struct porter *porte
 
 	switch (error) {
 	case -ECONNRESET:
-		words = "the service closed the connection before it had answered. Try: journalctl -u porterd.service";
+		words = "the service closed the connection before it had answered. "
+			"Try: journalctl -u porterd.service";
 		break;
 	case -EBADMSG:
-		words = "the answer is not one of porterd's, or brought more files than this process may open. "
-			"Is it the right socket? Try: ulimit -n";
+		words = "the answer is not one of porterd's, or brought more files than this process may "
+			"open. Is it the right socket? Try: ulimit -n";
 		break;
 	case -EMSGSIZE:
 		words = "the message is too long";

@@ -17,14 +17,15 @@ static const struct verb {
 	bool takes_command; /* what follows `--` is not for porterctl */
 	bool has_json;
 } verbs[] = {
-	{ "echo", "[TEXT]", "send TEXT, or standard input, and print what comes back", verb_echo, 0, 1, false,
-	  false },
-	{ "whoami", "", "show what the kernel tells the service of this process", verb_whoami, 0, 0, false, true },
+	{ "echo", "[TEXT]", "send TEXT, or standard input, and print what comes back", verb_echo,
+	  0, 1, false, false },
+	{ "whoami", "", "show what the kernel tells the service of this process", verb_whoami,
+	  0, 0, false, true },
 	{ "check", "FILE", "ask whether FILE may be opened, and why", verb_check, 1, 1, false, true },
 	{ "list", "", "list the files that may be opened", verb_list, 0, 0, false, true },
 	{ "cat", "FILE", "print FILE", verb_cat, 1, 1, false, true },
-	{ "exec", "FILE[=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec, 1,
-	  PORTER_FILES_MAX, true, true },
+	{ "exec", "FILE[=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec,
+	  1, PORTER_FILES_MAX, true, true },
 	{ "status", "", "show the state of the sockets and services", verb_status, 0, 0, false, true },
 };
 
@@ -40,8 +41,8 @@ static int print_help(void)
 		     "  --help         show this\n"
 		     "  --version      show the version\n"
 		     "\n"
-		     "Exit status: 0 done, 1 refused or not satisfied, 2 wrong usage, 3 the service can't be\n"
-		     "reached. A COMMAND that runs has its own; 126 and 127: it can't be run, or is not found.\n"
+		     "Exit status: 0 done, 1 refused or not satisfied, 2 wrong usage, 3 the service can't\n"
+		     "be reached. A COMMAND has its own; 126: it can't be run, 127: it is not found.\n"
 		     "\n"
 		     "See porterctl(1).\n");
 	return EXIT_DONE;
@@ -124,30 +125,31 @@ static int run(int argc, char **argv)
 		}
 	}
 
-	if (strcmp(argv[optind - 1], "--") == 0 && invocation.n_words + (size_t)optind <= (size_t)argc + 1)
+	if (strcmp(argv[optind - 1], "--") == 0)
 		invocation.command = argv + optind;
+	/* `--` may also stand before the verb; the verb's own then comes later. */
+	if (invocation.command && invocation.n_words == 0) {
+		while (*invocation.command && strcmp(*invocation.command, "--") != 0)
+			words[invocation.n_words++] = *invocation.command++;
+		invocation.command = *invocation.command ? invocation.command + 1 : NULL;
+	}
 	return dispatch(&invocation, invocation.command);
 }
 
 /* What opens fds must not find the places of stdin, stdout and stderr free. */
 static int fill_standard_fds(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return EXIT_REFUSED;
-	fd_close(fd);
-	return EXIT_DONE;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	int status;
 
-	if (fill_standard_fds() != EXIT_DONE)
+	if (fill_standard_fds() < 0)
 		return EXIT_REFUSED;
 
 	status = run(argc, argv);

@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* A copy in which nothing can steer a terminal: control characters, marks that reorder text, and bytes that are
- * no UTF-8 become \xNN or \uNNNN. The caller frees it. Ends the program where memory is out. */
+/* A copy in which nothing can steer a terminal: control characters, marks that reorder text, and bytes that
+ * are no UTF-8 become \xNN or \uNNNN. The caller frees it. Ends the program where memory is out. */
 char *text_escape(const char *text);
 
 /* How many columns an escaped text takes, about: one for each character. */

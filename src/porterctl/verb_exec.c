@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterctl exec: open files and become COMMAND with them, the way a unit's OpenFile= would pass them.
+ */
+#include <fcntl.h>
+#include <systemd/sd-daemon.h>
+
+#include "porterctl/client.h"
+#include "porterctl/exec_plan.h"
+#include "porterctl/failure.h"
+
+#define _cleanup_exec_plan_ _cleanup_(exec_plan_clear)
+
+static int open_files(const struct invocation *invocation, const struct exec_plan *plan, int *fds)
+{
+	_cleanup_porter_ struct porter *porter = NULL;
+	_cleanup_free_ const char **names = calloc(plan->n_files, sizeof(*names));
+	int r;
+
+	if (!names)
+		failure_out_of_memory();
+	for (size_t i = 0; i < plan->n_files; i++)
+		names[i] = plan->files[i].name;
+
+	r = client_connect(invocation, &porter);
+	if (r != EXIT_DONE)
+		return r;
+	r = porter_open_many(porter, names, plan->n_files, fds);
+	if (r < 0)
+		return failure_call(invocation, porter, "open", plan->n_files == 1 ? names[0] : "the files",
+				    r);
+	return EXIT_DONE;
+}
+
+/* The arguments of COMMAND, expanded. They live until exec, or until the program ends. */
+static char **expand_command(const struct exec_plan *plan, char *const *command)
+{
+	size_t n_arguments = 0;
+	char **expanded;
+
+	while (command[n_arguments])
+		n_arguments++;
+	expanded = calloc(n_arguments + 1, sizeof(*expanded));
+	if (!expanded)
+		failure_out_of_memory();
+	for (size_t i = 0; i < n_arguments; i++) {
+		expanded[i] = exec_plan_expand(plan, command[i]);
+		if (!expanded[i])
+			failure_out_of_memory();
+	}
+	return expanded;
+}
+
+static void free_command(char ***command)
+{
+	for (size_t i = 0; *command && (*command)[i]; i++)
+		free((*command)[i]);
+	free(*command);
+}
+
+static int set_number(const char *variable, long number)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%ld", number);
+	return setenv(variable, text, true);
+}
+
+static int announce(const struct exec_plan *plan)
+{
+	_cleanup_free_ char *names = exec_plan_names(plan);
+
+	if (!names)
+		return -ENOMEM;
+	if (plan->n_listed == 0)
+		return 0;
+	return set_number("LISTEN_FDS", (long)plan->n_listed) < 0 || set_number("LISTEN_PID", getpid()) < 0 ||
+			       setenv("LISTEN_FDNAMES", names, true) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* Places the fds and becomes COMMAND; returns only where that fails. */
+static int run(const struct exec_plan *plan, int *fds, char *const *command)
+{
+	/* A file may be placed at 2; what is said after that belongs to the caller's stderr all the same. */
+	int stderr_kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, EXEC_FDS_START), error = 0, r;
+
+	r = exec_plan_place(plan, fds, &stderr_kept);
+	if (r == 0)
+		r = announce(plan);
+	if (r == 0) {
+		(void)execvp(command[0], command);
+		error = errno;
+	}
+	if (stderr_kept >= 0)
+		(void)dup2(stderr_kept, STDERR_FILENO);
+
+	if (r < 0) {
+		failure_say("can't put the files in place for %s: %s", command[0], strerror(-r));
+		return EXIT_REFUSED;
+	}
+	failure_say("can't run %s: %s", command[0], strerror(error));
+	return error == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
+}
+
+int verb_exec(const struct invocation *invocation)
+{
+	_cleanup_exec_plan_ struct exec_plan plan = { .files = NULL };
+	_cleanup_(free_command) char **command = NULL;
+	int fds[PORTER_FILES_MAX], r;
+
+	if (!invocation->command || !*invocation->command)
+		return failure_usage("a command is missing: porterctl exec FILE... -- COMMAND");
+	r = exec_plan_parse(&plan, invocation->words, invocation->n_words);
+	if (r != EXIT_DONE)
+		return r;
+	command = expand_command(&plan, invocation->command);
+
+	/* What systemd passed to this process is not COMMAND's: this makes it close-on-exec and forgets the
+	 * variables, except for one that only newer versions of systemd know. */
+	(void)sd_listen_fds(true);
+	(void)unsetenv("LISTEN_PIDFDID");
+
+	r = open_files(invocation, &plan, fds);
+	return r == EXIT_DONE ? run(&plan, fds, command) : r;
+}
