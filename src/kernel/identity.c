@@ -155,7 +155,10 @@ int identity_read(struct identity *identity, int socket_fd, unsigned parts)
 int identity_from_sender(struct identity *identity, struct sockio_sender *sender)
 {
 	identity_clear(identity);
-	if (!sender->attested)
+	/* A message that was sent before its receiver asked for credentials brings a header all the same, with
+	 * pid 0 and the overflow uid in it. */
+	if (!sender->attested ||
+	    (sender->credentials.pid == 0 && sender->credentials.uid == IDENTITY_UID_NOBODY))
 		return -ENODATA;
 
 	identity->uid = sender->credentials.uid;

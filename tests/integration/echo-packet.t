@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""echo on seqpacket and datagram sockets."""
+
+import os
+import select
+import socket
+import time
+
+from harness import *
+
+SIZES = (1, 2, 100, 4095, 4096, 65535, 65536, 100000, 0, 5)
+
+
+def largest(kind):
+    """The largest packet that a socket of this system takes without privileges: found by trying."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX, kind)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 29)
+    sender.setblocking(False)
+    with sender, receiver:
+        low, high = 1, sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        while low < high:
+            size = (low + high + 1) // 2
+            try:
+                sender.send(bytes(size))
+                receiver.recv(1)
+                low = size
+            except OSError:
+                high = size - 1
+        return low
+
+
+def receive_packet(client):
+    """A packet; it may be empty, so the caller must know that one is due."""
+    return client.recv(1 << 24)
+
+
+def check_boundaries(program):
+    with program.connect() as client:
+        for size in SIZES:
+            data = os.urandom(size)
+            client.send(data)
+            equal(receive_packet(client), data, f"a packet of {size}")
+        # Several under way.
+        for size in (3, 0, 2, 0, 0, 1):
+            client.send(b"x" * size)
+        for size in (3, 0, 2, 0, 0, 1):
+            equal(len(receive_packet(client)), size, "a packet's size")
+
+
+def check_empty_is_no_end(program):
+    with program.connect() as client:
+        client.send(b"")
+        equal(receive_packet(client), b"")
+        client.send(b"more")
+        equal(receive_packet(client), b"more", "after an empty packet")
+    # Both are there before the daemon looks: the empty packet comes back, then the end comes.
+    with program.connect() as client:
+        client.settimeout(PATIENCE)
+        client.send(b"")
+        client.send(b"last")
+        client.send(b"")
+        client.shutdown(socket.SHUT_WR)
+        equal([receive_packet(client) for _ in range(3)], [b"", b"last", b""], "packets before the end")
+        equal(client.recv(1), b"", "the end")
+        poll = select.poll()
+        poll.register(client, select.POLLHUP)
+        if not poll.poll(PATIENCE * 1000):
+            raise AssertionError("it is still open after the end")
+
+
+def check_largest(program):
+    with program.connect() as client:
+        size = largest(SEQPACKET)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 29)
+        data = os.urandom(size)
+        client.send(data)
+        equal(receive_packet(client) == data, True, "the largest packet came back")
+
+
+def check_lazy(program):
+    with program.connect() as lazy, program.connect() as other:
+        lazy.setblocking(False)
+        pushed = 0
+        while select.select([], [lazy], [], 0.3)[1]:
+            lazy.send(b"%d" % pushed)
+            pushed += 1
+            if pushed > 10000:
+                raise AssertionError("it takes more and more")
+        other.send(b"other")
+        equal(other.recv(10), b"other", "another client meanwhile")
+        lazy.settimeout(PATIENCE)
+        for number in range(pushed):
+            equal(lazy.recv(10), b"%d" % number, "in order")
+
+
+@test
+def seqpacket_boundaries():
+    with Program(SEQPACKET) as program:
+        check_boundaries(program)
+
+
+@test
+def seqpacket_empty_is_not_the_end():
+    with Program(SEQPACKET) as program:
+        check_empty_is_no_end(program)
+
+
+@test
+def seqpacket_largest():
+    with Program(SEQPACKET) as program:
+        check_largest(program)
+
+
+@test
+def seqpacket_lazy_reader():
+    with Program(SEQPACKET) as program:
+        check_lazy(program)
+
+
+@test
+def seqpacket_fds_sent_along_do_not_stay():
+    with Program(SEQPACKET) as program, program.connect() as client:
+        client.send(b"warm")
+        equal(client.recv(10), b"warm")
+        before = program.fds()
+        for _ in range(50):
+            if send_fds(client, b"x", [0] * 253):
+                equal(client.recv(10), b"x")
+        equal(program.fds(), before, "fds of the daemon")
+
+
+@test
+def seqpacket_abstract():
+    with Program(SEQPACKET, abstract=True) as program:
+        check_boundaries(program)
+
+
+@test
+def seqpacket_accepted():
+    with Program(SEQPACKET, accept=True) as program:
+        check_boundaries(program)
+        check_empty_is_no_end(program)
+        check_largest(program)
+
+
+@test
+def datagram_back_to_its_sender():
+    with Program(DATAGRAM) as program:
+        clients = [program.datagram_client(f"c{n}") for n in range(5)]
+        for size in SIZES:
+            for number, client in enumerate(clients):
+                client.send(b"%d" % number * size)
+            for number, client in enumerate(clients):
+                equal(receive_packet(client), b"%d" % number * size, f"client {number}, size {size}")
+        data = os.urandom(largest(DATAGRAM))
+        clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 29)
+        clients[0].send(data)
+        equal(receive_packet(clients[0]) == data, True, "the largest datagram came back")
+
+
+@test
+def datagram_not_connected_client_and_abstract_addresses():
+    with Program(DATAGRAM, abstract=True) as program:
+        client = socket.socket(socket.AF_UNIX, DATAGRAM)
+        client.settimeout(PATIENCE)
+        client.bind(f"\0porterd-test/{os.getpid()}/client")
+        address = "\0" + program.path[1:]
+        client.sendto(b"hello", address)
+        data, source = client.recvfrom(100)
+        equal((data, source), (b"hello", address.encode()), "answer and its source")
+
+
+@test
+def datagram_unbound_sender_is_passed_over():
+    with Program(DATAGRAM) as program:
+        unbound, bound = program.datagram_client(), program.datagram_client("bound")
+        for _ in range(20):
+            unbound.send(b"nobody")
+        bound.send(b"somebody")
+        equal(bound.recv(100), b"somebody")
+
+
+@test
+def datagram_full_queue_holds_up_nobody():
+    with Program(DATAGRAM) as program:
+        lazy, other = program.datagram_client("lazy"), program.datagram_client("other")
+        lazy.setblocking(False)
+        sent = 0
+        while select.select([], [lazy], [], 0.3)[1] and sent < 5000:
+            lazy.send(b"%d" % sent)
+            sent += 1
+            if sent % 100 == 0:
+                begin = time.monotonic()
+                other.send(b"other")
+                equal(other.recv(10), b"other", "the other meanwhile")
+                if time.monotonic() - begin > PATIENCE / 2:
+                    raise AssertionError("the other had to wait")
+        # What the kernel had room for is there, in order, without gaps at the beginning.
+        time.sleep(0.3)
+        got = []
+        try:
+            while True:
+                got.append(int(lazy.recv(10)))
+        except BlockingIOError:
+            pass
+        equal(got, sorted(got), "order")
+        equal(got[:5], [0, 1, 2, 3, 4], "beginning")
+        lazy.setblocking(True)
+        lazy.settimeout(PATIENCE)
+        lazy.send(b"again")
+        equal(lazy.recv(10), b"again", "after it has read")
+
+
+@test
+def datagram_send_buffer_filled_by_lazy_readers():
+    """Unread answers are charged to the daemon's socket; those who read are served all the same."""
+    with Program(DATAGRAM) as program:
+        address = program.path
+        lazy = []
+        for number in range(40):
+            client = socket.socket(socket.AF_UNIX, DATAGRAM)
+            client.bind(os.path.join(program.directory, f"lazy{number}"))
+            client.settimeout(PATIENCE)
+            lazy.append(client)
+            for _ in range(4):
+                client.sendto(b"x" * 30000, address)
+        other = socket.socket(socket.AF_UNIX, DATAGRAM)
+        other.bind(os.path.join(program.directory, "other"))
+        other.settimeout(PATIENCE)
+        for number in range(20):
+            other.sendto(b"%d" % number, address)
+            equal(other.recv(10), b"%d" % number, "the one who reads")
+        for client in lazy:
+            equal(len(client.recv(40000)), 30000, "a lazy one's first answer")
+
+
+main()

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""echo on streams, Accept=no and Accept=yes."""
+
+import os
+import select
+import socket
+import subprocess
+import threading
+
+from harness import *
+
+MIB = 1 << 20
+
+
+def exchange(client, data):
+    """Writes and reads at once, as a client must that sends more than the buffers hold."""
+    got = bytearray()
+    sent = 0
+    client.setblocking(False)
+    while len(got) < len(data):
+        readable, writable, _ = select.select([client], [client] if sent < len(data) else [], [], PATIENCE)
+        if not readable and not writable:
+            raise AssertionError(f"stuck at {sent} sent, {len(got)} received")
+        if writable:
+            sent += client.send(data[sent:sent + 100003])
+        if readable:
+            piece = client.recv(77777)
+            if not piece:
+                raise AssertionError(f"ended after {len(got)}")
+            got += piece
+    client.settimeout(PATIENCE)
+    return bytes(got)
+
+
+def check_sizes(program):
+    with program.connect() as client:
+        for size in (1, 2, 63, 64, 65, 4095, 4096, 65535, 65536, 65537, 200000):
+            data = os.urandom(size)
+            equal(exchange(client, data), data, f"{size} bytes")
+
+
+def check_bulk(program):
+    data = os.urandom(MIB) * 32
+    with program.connect() as client:
+        equal(exchange(client, data) == data, True, "32 MiB came back as they were")
+
+
+def check_half_close(program):
+    data = os.urandom(3 * MIB)
+    with program.connect() as client:
+        def write():
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+        writer = threading.Thread(target=write)
+        writer.start()
+        equal(receive_exactly(client, len(data)) == data, True, "all came back after the half-close")
+        equal(client.recv(1), b"", "the end")
+        writer.join()
+
+
+def check_lazy_reader(program):
+    """A client that does not read is not read from: what it can push is bounded by socket buffers and one piece."""
+    with program.connect() as client:
+        client.setblocking(False)
+        pushed = 0
+        while True:
+            _, writable, _ = select.select([], [client], [], 0.5)
+            if not writable:
+                break
+            pushed += client.send(b"x" * 65536)
+            if pushed > 8 * MIB:
+                raise AssertionError("it takes more and more")
+        client.settimeout(PATIENCE)
+        client.shutdown(socket.SHUT_WR)
+        equal(len(receive_exactly(client, pushed)), pushed, "everything pushed came back")
+        equal(client.recv(1), b"", "the end")
+
+
+@test
+def listening_all_sizes():
+    with Program() as program:
+        check_sizes(program)
+
+
+@test
+def listening_bulk():
+    with Program() as program:
+        check_bulk(program)
+
+
+@test
+def listening_half_close():
+    with Program() as program:
+        check_half_close(program)
+
+
+@test
+def listening_lazy_reader_is_bounded_and_holds_up_nobody():
+    with Program() as program:
+        with program.connect() as lazy:
+            lazy.setblocking(False)
+            try:
+                while True:
+                    lazy.send(b"x" * 65536)
+            except BlockingIOError:
+                pass
+            check_sizes(program)
+        check_lazy_reader(program)
+
+
+@test
+def listening_many_clients():
+    with Program() as program:
+        clients = [program.connect() for _ in range(200)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+        for number, client in enumerate(clients):
+            equal(client.recv(100), b"%d" % number)
+        for client in clients:
+            client.close()
+
+
+@test
+def listening_abstract():
+    with Program(abstract=True) as program:
+        check_sizes(program)
+
+
+@test
+def listening_fds_sent_along_do_not_stay():
+    with Program() as program, program.connect() as client:
+        equal(exchange(client, b"warm"), b"warm")
+        before = program.fds()
+        for _ in range(50):
+            if send_fds(client, b"x", [0] * 253):
+                equal(client.recv(10), b"x")
+        equal(program.fds(), before, "fds of the daemon")
+
+
+@test
+def accepted_all_sizes():
+    with Program(accept=True) as program:
+        check_sizes(program)
+
+
+@test
+def accepted_bulk():
+    with Program(accept=True) as program:
+        check_bulk(program)
+
+
+@test
+def accepted_half_close():
+    with Program(accept=True) as program:
+        check_half_close(program)
+
+
+@test
+def accepted_lazy_reader():
+    with Program(accept=True) as program:
+        check_lazy_reader(program)
+
+
+@test
+def accepted_one_process_a_client_gone_afterwards():
+    with Program(accept=True) as program:
+        clients = [program.connect() for _ in range(3)]
+        for client in clients:
+            equal(exchange(client, b"hello"), b"hello")
+        equal(program.log().count("Spawned"), 3, "processes")
+        clients.pop().close()
+        eventually(lambda: program.log().count("died with code 0") == 1, "one process ended well")
+        for client in clients:
+            equal(exchange(client, b"still"), b"still")
+            client.close()
+
+
+@test
+def tcp_is_served_too():
+    listener = socket.socket(socket.AF_INET)
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    process = subprocess.Popen(["systemd-socket-activate", f"--listen=127.0.0.1:{port}", "--fdname=echo"] +
+                               WRAPPER + [PORTERD], stderr=subprocess.DEVNULL)
+    try:
+        def try_connect():
+            try:
+                return socket.create_connection(("127.0.0.1", port), PATIENCE)
+            except ConnectionRefusedError:
+                return None
+        with eventually(try_connect, "the port is open") as client:
+            equal(exchange(client, b"over tcp"), b"over tcp")
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+main()

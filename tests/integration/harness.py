@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""What the integration tests share: TAP output, and porterd under systemd-socket-activate."""
+
+import array
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD = os.environ.get("TOP_BUILDDIR", os.getcwd())
+SOURCE = os.environ.get("TOP_SRCDIR", os.path.join(os.path.dirname(__file__), "..", ".."))
+PORTERD = os.path.join(BUILD, "porterd")
+# For example a valgrind command line.
+WRAPPER = os.environ.get("PROGRAM_WRAPPER", "").split()
+# Everything that could hang ends after this many seconds; slow tools in front of the program get more.
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "10"))
+
+STREAM, SEQPACKET, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM
+
+_tests = []
+
+
+class Skip(Exception):
+    """Raised by a test that can't run here, with the reason."""
+
+
+def test(function):
+    _tests.append(function)
+    return function
+
+
+def main():
+    """Runs the tests of the module in order and prints TAP."""
+    failed = 0
+    only = sys.argv[1:]
+    tests = [t for t in _tests if not only or t.__name__ in only]
+    print(f"1..{len(tests)}", flush=True)
+    for number, function in enumerate(tests, 1):
+        name = function.__name__.replace("_", " ")
+        try:
+            function()
+            print(f"ok {number} - {name}", flush=True)
+        except Skip as reason:
+            print(f"ok {number} - {name} # SKIP {reason}", flush=True)
+        except Exception:  # whatever went wrong is the test's result
+            failed += 1
+            print(f"not ok {number} - {name}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def equal(got, wanted, what="value"):
+    if got != wanted:
+        raise AssertionError(f"{what}: got {got!r:.500}, wanted {wanted!r:.500}")
+
+
+def eventually(condition, what):
+    """Waits until condition() is true, and returns what it returned."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"did not happen within {PATIENCE} s: {what}")
+        time.sleep(0.01)
+
+
+def connect(address, kind=STREAM):
+    client = socket.socket(socket.AF_UNIX, kind)
+    client.settimeout(PATIENCE)
+    client.connect("\0" + address[1:] if address.startswith("@") else address)
+    return client
+
+
+class Program:
+    """A program behind systemd-socket-activate: `path` is its socket."""
+
+    def __init__(self, kind=STREAM, name="echo", accept=False, arguments=(), abstract=False, program=PORTERD,
+                 prefix="s"):
+        self.kind = kind
+        self.directory = tempfile.mkdtemp(prefix="porterd-test-")
+        os.chmod(self.directory, 0o755)
+        self.path = f"@porterd-test/{os.getpid()}/{os.path.basename(self.directory)}" if abstract else \
+            os.path.join(self.directory, prefix)
+        self.log_path = os.path.join(self.directory, "log")
+        command = ["systemd-socket-activate", f"--listen={self.path}"]
+        command += {STREAM: [], SEQPACKET: ["--seqpacket"], DATAGRAM: ["--datagram"]}[kind]
+        command += ["--accept"] if accept else [f"--fdname={name}"]
+        for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH"):
+            if variable in os.environ:
+                command.append(f"--setenv={variable}")
+        command += WRAPPER + [program] + list(arguments)
+        if accept:
+            command.append(f"--serve={name}")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True)
+        eventually(self._listens, "systemd-socket-activate listens")
+        if not abstract:
+            os.chmod(self.path, 0o666)
+
+    def _listens(self):
+        return b"Listening on" in open(self.log_path, "rb").read()
+
+    def log(self):
+        with open(self.log_path, "r", errors="replace") as log:
+            return log.read()
+
+    def connect(self):
+        return connect(self.path, self.kind)
+
+    def datagram_client(self, name=None):
+        """A datagram socket connected to the program; bound to `name` in its directory if given."""
+        client = socket.socket(socket.AF_UNIX, DATAGRAM)
+        client.settimeout(PATIENCE)
+        if name:
+            client.bind(os.path.join(self.directory, name))
+        client.connect(self.path)
+        return client
+
+    def fds(self):
+        """How many fds it holds when it is at rest: what a request needs is closed after its answer."""
+        def count():
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        least = count()
+        for _ in range(20):
+            time.sleep(0.01)
+            least = min(least, count())
+        return least
+
+    def terminate(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self):
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(PATIENCE)
+        except ProcessLookupError:
+            pass
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            if kind is None:
+                raise AssertionError("did not end after SIGTERM")
+        finally:
+            log = self.log()
+            if kind is not None:
+                for line in log.splitlines()[-20:]:
+                    print(f"# log: {line}")
+            shutil.rmtree(self.directory)
+        if "Sanitizer" in log or "runtime error" in log:
+            for line in log.splitlines():
+                print(f"# log: {line}")
+            raise AssertionError("a sanitizer found something")
+
+
+def start_directly(fds, names, arguments=(), program=PORTERD, declare=True):
+    """Runs a program with these fds from 3 on, as systemd would; returns (exit status, stderr)."""
+    script = "export LISTEN_PID=$$; exec \"$@\"" if declare else "exec \"$@\""
+    environment = dict(os.environ)
+    environment.pop("JOURNAL_STREAM", None)
+    if declare:
+        environment.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=":".join(names))
+
+    # Popen's pass_fds keeps numbers: move the fds to 3, 4, … in the child, where they can't be in each other's way.
+    def place():
+        copies = [os.dup2(fd, 100 + i, inheritable=False) for i, fd in enumerate(fds)]
+        for i, copy in enumerate(copies):
+            os.dup2(copy, 3 + i, inheritable=True)
+
+    done = subprocess.run(["/bin/sh", "-c", script, "sh"] + WRAPPER + [program] + list(arguments), env=environment,
+                          close_fds=False, preexec_fn=place, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+    return done.returncode, done.stderr.decode(errors="replace")
+
+
+class Varlink:
+    """A Varlink client that shows what is on the wire."""
+
+    def __init__(self, client):
+        self.client = client
+        self.buffer = b""
+        self.fds = []
+
+    def send(self, method, parameters=None, **flags):
+        message = dict(flags, method=method)
+        if parameters is not None:
+            message["parameters"] = parameters
+        self.client.sendall(json.dumps(message).encode() + b"\0")
+
+    def receive(self):
+        """The next reply; None at the end."""
+        while b"\0" not in self.buffer:
+            data, fds = receive_fds(self.client)
+            self.fds += fds
+            if not data:
+                return None
+            self.buffer += data
+        message, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def call(self, method, parameters=None, **flags):
+        self.send(method, parameters, **flags)
+        return self.receive()
+
+
+def receive_fds(client, size=65536):
+    fds = array.array("i")
+    data, control, flags, _ = client.recvmsg(size, socket.CMSG_SPACE(253 * fds.itemsize))
+    if flags & socket.MSG_CTRUNC:
+        raise AssertionError("control data was truncated")
+    for level, kind, content in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[:len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
+
+
+def send_fds(client, data, fds):
+    """Sends fds along; False where the kernel refuses that (SO_PASSRIGHTS)."""
+    try:
+        client.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        return True
+    except PermissionError:
+        return False
+
+
+def receive_exactly(client, size):
+    data = bytearray()
+    while len(data) < size:
+        piece = client.recv(min(1 << 20, size - len(data)))
+        if not piece:
+            raise AssertionError(f"ended after {len(data)} of {size} bytes")
+        data += piece
+    return bytes(data)
+
+
+def as_user(uid, gid, groups, function):
+    """Runs function() in a child with these credentials and returns its result, which JSON must be able to hold."""
+    if os.geteuid() != 0:
+        raise Skip("only root can become somebody else")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            result = {"value": function()}
+        except BaseException as error:  # the parent tells about it
+            result = {"error": repr(error)}
+        os.write(writer, json.dumps(result).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        result = json.loads(pipe.read() or b'{"error": "the child died"}')
+    os.waitpid(child, 0)
+    if "error" in result:
+        raise AssertionError(f"as uid {uid}: {result['error']}")
+    return result["value"]
