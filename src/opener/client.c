@@ -29,15 +29,18 @@ static int get_int(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
 }
 
-/* Is an end of a connection bound to an address? 1, 0 or -errno. */
-static int is_bound(int fd, int (*get_name)(int, struct sockaddr *, socklen_t *))
+/* Is this end of the connection, or the peer's, bound to an address? 1, 0 or -errno. */
+static int is_bound(int fd, bool peer)
 {
 	struct sockaddr_un address;
 	socklen_t size = sizeof(address);
+	int r;
 
-	if (get_name(fd, (struct sockaddr *)&address, &size) < 0)
-		return -errno;
-	return size > offsetof(struct sockaddr_un, sun_path);
+	if (peer)
+		r = getpeername(fd, (struct sockaddr *)&address, &size);
+	else
+		r = getsockname(fd, (struct sockaddr *)&address, &size);
+	return r < 0 ? -errno : size > offsetof(struct sockaddr_un, sun_path);
 }
 
 /* SO_PEERCRED names the client only at the accepted end. At the connecting end it names whoever called
@@ -53,8 +56,8 @@ static enum opener_result check_end(int fd, const char **reason)
 	if (get_int(fd, SO_DOMAIN) != AF_UNIX || get_int(fd, SO_TYPE) != SOCK_STREAM ||
 	    get_int(fd, SO_ACCEPTCONN) != 0)
 		return OPENER_BAD_REQUEST;
-	peer = is_bound(fd, (int (*)(int, struct sockaddr *, socklen_t *))getpeername);
-	if (peer < 0 || is_bound(fd, (int (*)(int, struct sockaddr *, socklen_t *))getsockname) != 1)
+	peer = is_bound(fd, true);
+	if (peer < 0 || is_bound(fd, false) != 1)
 		return OPENER_BAD_REQUEST;
 	if (peer == 1) {
 		*reason = "the client's socket is bound to an address, so it could as well be the listening end";

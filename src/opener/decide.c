@@ -39,7 +39,7 @@ static const char *unattested(const struct identity *client, bool alive)
 	if (client->uid == IDENTITY_UID_NOBODY)
 		return "the client's user has no name here (uid 65534, another user namespace)";
 	if (client->pid <= 0)
-		return "the client's process is not visible here (another PID namespace)";
+		return "the client's process is not visible here (pid 0, another PID namespace)";
 
 	/* Before Linux 6.5 there is no pidfd to ask. */
 	if (client->pidfd != -ENOPROTOOPT && !alive)

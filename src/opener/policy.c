@@ -65,9 +65,10 @@ void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, s
 
 	if (line > 0)
 		(void)snprintf(place, sizeof(place), ":%u", line);
-	(void)snprintf(message, sizeof(message), "%s%s: %s%s%s%s%s%s%s", file, place, section ? "[" : "",
-		       section ? section->name : "", section ? "] " : "", key ? key : "", key ? "=" : "",
-		       section || key ? ": " : "", what);
+	(void)snprintf(message, sizeof(message), "%s%s: %s%s%s%s%s%s", file, place, section ? "[" : "",
+		       section ? section->name : "", section ? "]" : "", key ? " " : "", key ? key : "",
+		       key ? "=: " : section ? ": " : "");
+	(void)snprintf(message + strlen(message), sizeof(message) - strlen(message), "%s", what);
 
 	raw->n_errors++;
 	if (section)

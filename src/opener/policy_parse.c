@@ -28,7 +28,7 @@ struct parser {
 	size_t n_given;
 };
 
-#define GIVEN(parser, section, key) ((parser)->given[(section) * (N_KEYS + 1) + (key)])
+#define GIVEN(parser, section, key) ((parser)->given[(section) * (N_KEYS + 1) + (size_t)(key)])
 
 /* An error of one section, or of none that is known. */
 static _printf_(3, 4) void line_error(struct parser *parser, const char *section, const char *format, ...)

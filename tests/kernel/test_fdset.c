@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sets of owned fds: nothing is closed twice, nothing is left open.
+ */
+#include "kernel/fdset.h"
+
+#include <fcntl.h>
+
+#include "unit.h"
+
+static int open_one(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+START_TEST(add_and_clear)
+{
+	struct fdset set;
+	int first = open_one(), second = open_one();
+
+	fdset_init(&set);
+	ck_assert_uint_eq(set.count, 0);
+	ck_assert_int_eq(fdset_add(&set, first), 0);
+	ck_assert_int_eq(fdset_add(&set, second), 0);
+	ck_assert_uint_eq(set.count, 2);
+	ck_assert_int_eq(set.fds[0], first);
+	ck_assert_int_eq(set.fds[1], second);
+	ck_assert(is_open(first) && is_open(second));
+
+	fdset_clear(&set);
+	ck_assert_uint_eq(set.count, 0);
+	ck_assert(!is_open(first));
+	ck_assert(!is_open(second));
+
+	/* Those numbers may be somebody else's by now. */
+	first = open_one();
+	fdset_clear(&set);
+	ck_assert(is_open(first));
+	(void)close(first);
+}
+END_TEST
+
+START_TEST(take_leaves_a_hole)
+{
+	struct fdset set;
+	int first = open_one(), second = open_one();
+
+	fdset_init(&set);
+	ck_assert_int_eq(fdset_take(&set, 0), -EBADF);
+	ck_assert_int_eq(fdset_add(&set, first), 0);
+	ck_assert_int_eq(fdset_add(&set, second), 0);
+
+	ck_assert_int_eq(fdset_take(&set, 0), first);
+	ck_assert_int_eq(fdset_take(&set, 0), -EBADF);
+	ck_assert_int_eq(fdset_take(&set, 2), -EBADF);
+	ck_assert_int_eq(fdset_take(&set, FDSET_MAX), -EBADF);
+	ck_assert_int_eq(fdset_take(&set, SIZE_MAX), -EBADF);
+
+	fdset_clear(&set);
+	ck_assert(is_open(first));
+	ck_assert(!is_open(second));
+	(void)close(first);
+}
+END_TEST
+
+START_TEST(full_closes_what_finds_no_room)
+{
+	size_t before = unit_count_fds();
+	struct fdset set;
+	int fd;
+
+	fdset_init(&set);
+	for (size_t i = 0; i < FDSET_MAX; i++)
+		ck_assert_int_eq(fdset_add(&set, open_one()), 0);
+	ck_assert_uint_eq(unit_count_fds(), before + FDSET_MAX);
+
+	fd = open_one();
+	errno = 0;
+	ck_assert_int_eq(fdset_add(&set, fd), -ENOSPC);
+	ck_assert(!is_open(fd));
+	ck_assert_uint_eq(set.count, FDSET_MAX);
+
+	/* A hole is not filled: the indexes of the others stay. */
+	(void)close(fdset_take(&set, 5));
+	ck_assert_int_eq(fdset_add(&set, open_one()), -ENOSPC);
+
+	fdset_clear(&set);
+	ck_assert_uint_eq(unit_count_fds(), before);
+}
+END_TEST
+
+START_TEST(move_changes_the_owner)
+{
+	struct fdset from, to;
+	int first = open_one(), second = open_one();
+
+	fdset_init(&from);
+	fdset_init(&to);
+	(void)fdset_add(&from, first);
+	(void)fdset_add(&from, second);
+	fdset_move(&to, &from);
+	ck_assert_uint_eq(from.count, 0);
+	ck_assert_uint_eq(to.count, 2);
+
+	fdset_clear(&from);
+	ck_assert(is_open(first) && is_open(second));
+	ck_assert_int_eq(fdset_take(&to, 0), first);
+	fdset_clear(&to);
+	ck_assert(is_open(first));
+	ck_assert(!is_open(second));
+	(void)close(first);
+
+	fdset_move(&to, &from);
+	ck_assert_uint_eq(to.count, 0);
+}
+END_TEST
+
+START_TEST(closing_keeps_errno)
+{
+	struct fdset set;
+
+	fdset_init(&set);
+	(void)fdset_add(&set, open_one());
+	(void)fdset_add(&set, -EBADF);
+	errno = ERANGE;
+	fdset_clear(&set);
+	ck_assert_int_eq(errno, ERANGE);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fdset");
+	TCase *fdset = tcase_create("fdset");
+
+	tcase_add_test(fdset, add_and_clear);
+	tcase_add_test(fdset, take_leaves_a_hole);
+	tcase_add_test(fdset, full_closes_what_finds_no_room);
+	tcase_add_test(fdset, move_changes_the_owner);
+	tcase_add_test(fdset, closing_keeps_errno);
+	suite_add_tcase(suite, fdset);
+	return unit_run(suite);
+}

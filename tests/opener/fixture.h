@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the opener's tests share: a directory of their own, connections, clients, and the running of a suite.
+ */
+#pragma once
+
+#include <check.h>
+#include <sys/types.h>
+
+#include "kernel/identity.h"
+
+/* The test's directory, its real path: only its owner can write it, and it is gone after the test. */
+extern char fixture_directory[];
+
+void fixture_setup(void);
+void fixture_teardown(void);
+
+/* A path below the directory; one of a few static buffers. */
+const char *fixture_path(const char *name);
+
+/* Makes a file below the directory, with its directories. */
+void fixture_write(const char *name, const char *content, mode_t mode);
+
+/* A client as the kernel could have described it: alive, with a pidfd, in no unit. Nothing is owned. */
+struct identity fixture_client(uid_t uid, gid_t gid);
+
+/* A listening, bound AF_UNIX socket, and a connection to it of this process. */
+int fixture_listen(const char *name, int type);
+int fixture_connect(const char *name, int type);
+
+/* Runs the suite, with TAP on stdout; the result is main()'s. */
+int fixture_run(Suite *suite);
