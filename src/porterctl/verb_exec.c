@@ -80,6 +80,33 @@ static int announce(const struct exec_plan *plan)
 		       : 0;
 }
 
+/* Is there a file of that name in $PATH, whatever it is? */
+static bool is_in_path(const char *name)
+{
+	const char *path = getenv("PATH"), *directory;
+	_cleanup_free_ char *copy = strdup(path ? path : "");
+	char *rest = copy;
+
+	while (rest && (directory = strsep(&rest, ":"))) {
+		_cleanup_free_ char *file = NULL;
+
+		if (asprintf(&file, "%s/%s", *directory ? directory : ".", name) >= 0 && access(file, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Becomes COMMAND; returns why not. execvp() also says EACCES where only a directory in $PATH was closed to
+ * it; shells call that not found, and so does this. */
+static int become(char *const *command)
+{
+	int error;
+
+	(void)execvp(command[0], command);
+	error = errno;
+	return error == EACCES && !strchr(command[0], '/') && !is_in_path(command[0]) ? ENOENT : error;
+}
+
 /* Places the fds and becomes COMMAND; returns only where that fails. */
 static int run(const struct exec_plan *plan, int *fds, char *const *command)
 {
@@ -89,10 +116,8 @@ static int run(const struct exec_plan *plan, int *fds, char *const *command)
 	r = exec_plan_place(plan, fds, &stderr_kept);
 	if (r == 0)
 		r = announce(plan);
-	if (r == 0) {
-		(void)execvp(command[0], command);
-		error = errno;
-	}
+	if (r == 0)
+		error = become(command);
 	if (stderr_kept >= 0)
 		(void)dup2(stderr_kept, STDERR_FILENO);
 

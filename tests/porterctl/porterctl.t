@@ -546,8 +546,9 @@ def exec_replaces_what_was_passed_before():
 def exec_works_without_standard_fds():
     with Fake({OPEN_MANY: open_many}) as fake, tempfile.TemporaryDirectory() as directory:
         target = os.path.join(directory, "seen")
-        done = subprocess.run(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"] + WRAPPER +
-                              [PORTERCTL, "exec", f"--socket={fake.path}", "a", "b", "--", "sh", "-c",
+        # Never through a wrapper: valgrind itself takes the free places for its own files.
+        done = subprocess.run(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", PORTERCTL, "exec",
+                               f"--socket={fake.path}", "a", "b", "--", "sh", "-c",
                                f"cat {{a}} {{b}} >{target}"], timeout=PATIENCE * 6, check=False)
         equal(done.returncode, 0)
         with open(target, encoding="ascii") as seen:
