@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import threading
 
 VARLINK = "/run/porterd/io.porterd"
 ISOLATED = "/run/porterd/isolated/io.porterd"
@@ -113,9 +114,21 @@ def read_exactly(client, count):
 def echo(path, data):
     """DATA sent on a stream, and what came back before the connection closed."""
     with connect(path) as client:
+        # The service stops reading while nobody reads its answers: so do both at once.
+        sender = threading.Thread(target=send_all_and_shut, args=(client, data))
+        sender.start()
+        try:
+            return read_exactly(client, 1 << 30)
+        finally:
+            sender.join()
+
+
+def send_all_and_shut(client, data):
+    try:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
-        return read_exactly(client, 1 << 30)
+    except OSError:
+        pass  # the reader notices
 
 
 def main(verb, *arguments):
