@@ -34,8 +34,8 @@ static int load(struct account_file *file)
 
 	if (stat(file->path, &st) < 0)
 		return -errno;
-	if (file->text && st.st_ino == file->inode && st.st_mtim.tv_sec == file->changed.tv_sec &&
-	    st.st_mtim.tv_nsec == file->changed.tv_nsec)
+	if (file->text && st.st_ino == file->inode && (size_t)st.st_size == file->size &&
+	    st.st_mtim.tv_sec == file->changed.tv_sec && st.st_mtim.tv_nsec == file->changed.tv_nsec)
 		return 0;
 
 	fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -66,12 +66,12 @@ static int load(struct account_file *file)
 	return 0;
 }
 
-/* All digits, and no number that means "none". */
+/* All digits, and no number that means "none". "010" is ten to some and eight to others, so it is neither. */
 static int parse_number(const char *text, size_t size, uint32_t *ret)
 {
 	uint64_t number = 0;
 
-	if (size == 0 || size > 10)
+	if (size == 0 || size > 10 || (size > 1 && text[0] == '0'))
 		return -EINVAL;
 	for (size_t i = 0; i < size; i++) {
 		if (!isdigit((unsigned char)text[i]))
@@ -93,9 +93,10 @@ static int find_number(const struct account_file *file, const char *name, uint32
 
 	while (line && *line) {
 		if (strncmp(line, name, length) == 0 && line[length] == ':') {
-			const char *field = strchr(line + length + 1, ':');
+			const char *field = line + length + 1;
 
-			if (!field)
+			field += strcspn(field, ":\n");
+			if (*field != ':')
 				return -EINVAL;
 			field++;
 			return parse_number(field, strcspn(field, ":\n"), ret);
