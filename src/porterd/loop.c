@@ -102,12 +102,14 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 		struct epoll_event events[EVENTS_PER_ROUND];
 		int count, r;
 
+		/* Also before waiting: what `between` or a callback has set must be armed by then. */
 		if (loop->event_pending) {
 			r = run_nested(loop);
 			if (r < 0)
 				return r;
-			if (loop->finished)
-				break;
+			destroy_retired(loop);
+			between(userdata);
+			continue;
 		}
 
 		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
