@@ -56,7 +56,7 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
 	return size < 0 ? -errno : size;
 }
 
-/* Moves every fd that an SCM_RIGHTS header brought into the set. */
+/* Moves every fd that a header brought into the set: SCM_RIGHTS and SCM_PIDFD are the ones that do. */
 static void take_rights(const struct cmsghdr *header, struct fdset *fds)
 {
 	size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -211,10 +211,11 @@ ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds,
 		return received;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
-		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+		bool rights = h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS;
+
+		if (rights || (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_PIDFD))
 			take_rights(h, fds);
-		else
-			strange = true;
+		strange |= !rights;
 	}
 
 	/* MSG_TRUNC: a packet longer than the buffer; its fds are as worthless as its missing bytes. */

@@ -51,7 +51,7 @@ ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio
 				int flags);
 
 /* Receives one message, or some of a stream's bytes, and the fds that came along, into the empty set `fds`.
- * -EBADMSG as above. For packets the result is the real size, as above. */
+ * -EBADMSG as above, and for a packet longer than `size`. */
 ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds, int flags);
 
 /* Sends bytes or one packet. Returns how many of a stream's bytes the kernel took. */
