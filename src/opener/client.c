@@ -4,6 +4,7 @@
  */
 #include "opener/client.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -66,6 +67,14 @@ static enum opener_result check_end(int fd, const char **reason)
 	return OPENER_OK;
 }
 
+/* Is there no descriptor left to open anything with? Where the unit is not told, that may be why. */
+static bool is_short_of_fds(int fd)
+{
+	_cleanup_close_ int probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return probe < 0;
+}
+
 enum opener_result client_read(struct client *client, int fd, const char **reason)
 {
 	enum opener_result result = check_end(fd, reason);
@@ -81,7 +90,8 @@ enum opener_result client_read(struct client *client, int fd, const char **reaso
 		*reason = "the kernel says nothing of who connected";
 		return OPENER_BAD_REQUEST;
 	}
-	if (r < 0 || identity->pidfd == -EMFILE || identity->pidfd == -ENFILE || identity->pidfd == -ENOMEM) {
+	if (r < 0 || identity->pidfd == -EMFILE || identity->pidfd == -ENFILE || identity->pidfd == -ENOMEM ||
+	    (!identity->unit && is_short_of_fds(fd))) {
 		*reason = "out of memory or descriptors";
 		return OPENER_BUSY;
 	}

@@ -84,13 +84,22 @@ static int visit_shared(int directory, const struct stat *status, size_t length,
 	return status->st_uid != 0 || (status->st_mode & 022) != 0;
 }
 
-/* Could anybody but root have put the file where it is? What can't be told, they could. */
-static bool way_is_shared(const struct grant *grant, const char *real)
+static bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
+/* Could anybody but root have put the file where it is? 1, 0, or -errno of a shortage; what can't be told
+ * otherwise, they could. */
+static int way_is_shared(const struct grant *grant, const char *real)
 {
 	/* Below Within= the configured path may have links, at which the walk ends with an error. The links
 	 * themselves can be as old as their directories, so the real path alone would not do. */
-	return pin_walk(grant->path, visit_shared, NULL) != 0 ||
-	       (strcmp(grant->path, real) != 0 && pin_walk(real, visit_shared, NULL) != 0);
+	int r = pin_walk(grant->path, visit_shared, NULL);
+
+	if (r == 0 && strcmp(grant->path, real) != 0)
+		r = pin_walk(real, visit_shared, NULL);
+	return is_shortage(r) ? r : r != 0;
 }
 
 /* The permission bits of the class that the kernel puts this client in, without its capabilities: a client
@@ -126,17 +135,41 @@ static bool inode_is_writable(int pin, const struct stat *status, const struct i
 }
 
 /* An fd is a way to its inode around every directory: /proc/self/fd/N opens it anew, asking the inode's mode
- * alone. So a read grant is not safe where a directory is all that kept the client from writing. */
-static bool is_unsafe(int pin, const struct stat *status, const struct identity *client, const char *real)
+ * alone. So a read grant is not safe where a directory is all that kept the client from writing. As above. */
+static int is_unsafe(int pin, const struct stat *status, const struct identity *client, const char *real)
 {
-	return inode_is_writable(pin, status, client) &&
-	       pin_walk(real, visit_closed, (void *)(uintptr_t)client) != 0;
+	int r;
+
+	if (!inode_is_writable(pin, status, client))
+		return 0;
+	r = pin_walk(real, visit_closed, (void *)(uintptr_t)client);
+	return is_shortage(r) ? r : r != 0;
+}
+
+static enum opener_result examine_way(const struct grant *grant, const struct identity *client, int pin,
+				      const struct stat *status, struct opened *opened)
+{
+	char real[PATH_MAX];
+	int r = pin_real_path(pin, real, sizeof(real));
+
+	if (r < 0)
+		return opened_fail(opened, "its path can't be told", r);
+
+	r = status->st_nlink > 1 ? way_is_shared(grant, real) : 0;
+	if (r > 0)
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it has %lu hard links, and others than root "
+				     "can write a directory on the way to it", (unsigned long)status->st_nlink);
+	if (r == 0 && grant->access == GRANT_READ && !grant->copy)
+		r = is_unsafe(pin, status, client, real);
+	if (r > 0)
+		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode the client could open the descriptor "
+				     "anew for writing");
+	return r < 0 ? opened_fail(opened, "its directories can't be examined", r) : OPENER_OK;
 }
 
 enum opener_result examine(const struct grant *grant, const struct identity *client, int pin,
 			   struct opened *opened)
 {
-	char real[PATH_MAX];
 	struct stat status;
 	int r;
 
@@ -156,17 +189,7 @@ enum opener_result examine(const struct grant *grant, const struct identity *cli
 	if (status.st_nlink == 0)
 		return opened_refuse(opened, OPENER_FILE_MISSING, "it was just removed");
 
-	r = pin_real_path(pin, real, sizeof(real));
-	if (r < 0)
-		return opened_fail(opened, "its path can't be told", r);
-	if (status.st_nlink > 1 && way_is_shared(grant, real))
-		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it has %lu hard links, and others than root "
-				     "can write a directory on the way to it", (unsigned long)status.st_nlink);
-
-	if (grant->access == GRANT_READ && !grant->copy && is_unsafe(pin, &status, client, real))
-		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode the client could open the descriptor "
-				     "anew for writing");
-	return OPENER_OK;
+	return examine_way(grant, client, pin, &status, opened);
 }
 
 enum opener_result examine_parent(int directory, struct opened *opened)

@@ -150,22 +150,31 @@ static int find_directories(struct recorder *recorder, const struct options *opt
 	return -1;
 }
 
-/* Checks what systemd passed, and takes it over. */
-static int take_sockets(struct recorder *recorder, struct server *server, int n_fds, char **names)
+/* Is what systemd passed what the opener serves? */
+static int check_sockets(struct recorder *recorder, int n_fds, char **names)
 {
 	for (int i = 0; i < n_fds; i++) {
-		int fd = SD_LISTEN_FDS_START + i, flags, r;
+		int fd = SD_LISTEN_FDS_START + i;
 
-		if (strcmp(names[i], FD_NAME) != 0 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0) {
-			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener "
-				 "serves: a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME,
-				 fd, names[i]);
-			return EX_CONFIG;
-		}
+		if (strcmp(names[i], FD_NAME) == 0 && sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0)
+			continue;
+		complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener serves: "
+			 "a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME, fd, names[i]);
+		return EX_CONFIG;
+	}
+	return -1;
+}
+
+static int take_sockets(struct recorder *recorder, struct server *server, int n_fds)
+{
+	for (int i = 0; i < n_fds; i++) {
+		int fd = SD_LISTEN_FDS_START + i, flags = fcntl(fd, F_GETFL), r;
+
 		/* Another process may take the connection that woke us: accept() must not wait for the next. */
-		flags = fcntl(fd, F_GETFL);
-		r = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno :
-									      server_add_listener(server, fd);
+		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+			r = -errno;
+		else
+			r = server_add_listener(server, fd);
 		if (r < 0) {
 			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
 				 strerror(-r));
@@ -197,7 +206,9 @@ static int run(struct recorder *recorder, const struct options *options)
 		return EX_USAGE;
 	}
 
-	r = find_users(recorder, options, &server_options);
+	r = check_sockets(recorder, n_fds, names);
+	if (r < 0)
+		r = find_users(recorder, options, &server_options);
 	if (r < 0)
 		r = find_directories(recorder, options, &real, &server_options.source);
 	if (r >= 0)
@@ -208,7 +219,7 @@ static int run(struct recorder *recorder, const struct options *options)
 		complain(recorder, NULL, "The opener can't start: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	r = take_sockets(recorder, server, n_fds, names);
+	r = take_sockets(recorder, server, n_fds);
 	if (r >= 0)
 		return r;
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -22,6 +23,7 @@
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 #define STATUS_USEC USEC_PER_SEC
 #define STOP_USEC (5 * USEC_PER_SEC)
+#define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + 64)
 #define COMPLAINT_USEC (10 * USEC_PER_SEC)
 
 struct server {
@@ -38,7 +40,7 @@ struct server {
 	sd_event_source *listeners[SERVER_LISTENERS_MAX];
 	size_t n_listeners;
 	sd_event_source *resume, *idle, *status, *stop;
-	size_t n_connections;
+	size_t n_connections, connections_max;
 
 	char told[256];	     /* the status that the service manager knows */
 	uint64_t complained; /* when something was last complained of that can come again and again */
@@ -159,7 +161,7 @@ static void on_closed(struct connection_owner *owner)
 			(void)sd_event_exit(server->event, 0);
 		return;
 	}
-	if (server->n_connections == SERVER_CONNECTIONS_MAX - 1)
+	if (server->n_connections == server->connections_max - 1)
 		set_listening(server, true);
 	idle_changed(server);
 }
@@ -170,7 +172,7 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source;
 	(void)usec;
-	if (!server->owner.stopping && server->n_connections < SERVER_CONNECTIONS_MAX)
+	if (!server->owner.stopping && server->n_connections < server->connections_max)
 		set_listening(server, true);
 	return 0;
 }
@@ -225,7 +227,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 		return 0;
 	}
 	server->n_connections++;
-	if (server->n_connections == SERVER_CONNECTIONS_MAX)
+	if (server->n_connections == server->connections_max)
 		pause_listening(server, "there are as many as may be");
 	idle_changed(server);
 	status_changed(server);
@@ -375,6 +377,16 @@ static int add_sources(struct server *server)
 	return r;
 }
 
+/* As many as leave descriptors for the files of a request and for looking at them. */
+static size_t find_connections_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= RESERVED_FDS)
+		return 1;
+	return MIN_OF(limit.rlim_cur - RESERVED_FDS, (rlim_t)SERVER_CONNECTIONS_MAX);
+}
+
 int server_new(struct server **ret, struct recorder *recorder, const struct server_options *options)
 {
 	_cleanup_(cleanup_server) struct server *server = calloc(1, sizeof(*server));
@@ -385,6 +397,7 @@ int server_new(struct server **ret, struct recorder *recorder, const struct serv
 	server->recorder = recorder;
 	server->options = *options;
 	server->service.recorder = recorder;
+	server->connections_max = find_connections_max();
 
 	r = add_sources(server);
 	if (r >= 0)
