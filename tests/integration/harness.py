@@ -4,6 +4,7 @@
 import array
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -162,10 +163,10 @@ class Program:
                 for line in log.splitlines()[-20:]:
                     print(f"# log: {line}")
             shutil.rmtree(self.directory)
-        if "Sanitizer" in log or "runtime error" in log:
+        if "Sanitizer" in log or "runtime error" in log or re.search(r"^==\d+==", log, re.MULTILINE):
             for line in log.splitlines():
                 print(f"# log: {line}")
-            raise AssertionError("a sanitizer found something")
+            raise AssertionError("a sanitizer or valgrind found something")
 
 
 def start_directly(fds, names, arguments=(), program=PORTERD, declare=True):

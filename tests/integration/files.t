@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The whole way of a file: client, porterd, porterd-opener, and back. And porterctl on top of it."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+
+from harness import *
+
+OPENER = os.path.join(BUILD, "porterd-opener")
+PORTERCTL = os.path.join(BUILD, "porterctl")
+ME = os.geteuid()
+
+
+class World:
+    """A policy, files, and both processes."""
+
+    def __init__(self, policy):
+        self.directory = tempfile.mkdtemp(prefix="porterd-files-")
+        os.chmod(self.directory, 0o755)
+        self.config = os.path.join(self.directory, "config")
+        os.mkdir(self.config, 0o755)
+        self.policy = policy
+        self.write_policy(policy)
+        self.opener = Program(SEQPACKET, "opener", program=OPENER, arguments=[f"--config-dir={self.config}"])
+        self.porterd = Program(STREAM, "varlink", arguments=[f"--opener={self.opener.path}"])
+
+    def write_policy(self, policy):
+        path = os.path.join(self.config, "files.conf")
+        with open(path, "w") as file:
+            file.write(policy.format(d=self.directory, me=ME))
+        os.chmod(path, 0o644)
+
+    def file(self, name, content="content", mode=0o600):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            file.write(content)
+        os.chmod(path, mode)
+        return path
+
+    def connect(self):
+        return Varlink(self.porterd.connect())
+
+    def porterctl(self, *arguments, **options):
+        return subprocess.run(WRAPPER + [PORTERCTL, f"--socket={self.porterd.path}"] + list(arguments), check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.porterd.__exit__(*error)
+        self.opener.__exit__(*error)
+        shutil.rmtree(self.directory)
+
+
+POLICY = """
+[key]
+Description=A key
+Path={d}/key
+AllowUser={me}
+
+[log]
+Path={d}/log
+Access=append
+AllowUser={me}
+Create=yes
+Mode=0640
+
+[other]
+Path={d}/other
+AllowUser=4242
+
+[gone]
+Path={d}/gone
+AllowUser={me}
+
+[directory]
+Path={d}/config
+AllowUser={me}
+
+[copied]
+Path={d}/copied
+Deliver=copy
+AllowUser={me}
+"""
+
+
+def read(fd):
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+
+
+@test
+def open_gives_the_content():
+    with World(POLICY) as w:
+        w.file("key", "secret")
+        client = w.connect()
+        equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
+        equal(read(client.fds.pop()), b"secret")
+        if "granted" not in w.opener.log() and "opened" not in w.opener.log():
+            raise AssertionError("no record of it")
+
+
+@test
+def append_creates_and_appends():
+    with World(POLICY) as w:
+        client = w.connect()
+        for text in (b"one\n", b"two\n"):
+            equal(client.call("io.porterd.Files.Open", {"file": "log"}), {"parameters": {"descriptor": 0}})
+            fd = client.fds.pop()
+            os.write(fd, text)
+            os.close(fd)
+        path = os.path.join(w.directory, "log")
+        equal(open(path, "rb").read(), b"one\ntwo\n")
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o640, "mode")
+
+
+@test
+def a_copy_is_sealed():
+    with World(POLICY) as w:
+        w.file("copied", "copy")
+        client = w.connect()
+        equal(client.call("io.porterd.Files.Open", {"file": "copied"}), {"parameters": {"descriptor": 0}})
+        fd = client.fds.pop()
+        try:
+            os.write(os.open(f"/proc/self/fd/{fd}", os.O_RDWR), b"x")
+            raise AssertionError("it could be written to")
+        except PermissionError:
+            pass
+        equal(read(fd), b"copy")
+
+
+@test
+def every_refusal():
+    with World(POLICY) as w:
+        client = w.connect()
+        for name, error in (("nonsense", "UnknownFile"), ("gone", "FileMissing"), ("directory", "WrongType"),
+                            ("other", "NotPermitted")):
+            reply = client.call("io.porterd.Files.Open", {"file": name})
+            equal(reply["error"], f"io.porterd.Files.{error}", name)
+            equal(reply["parameters"]["file"], name)
+            eventually(lambda: f"PORTERD_FILE={name}" in w.opener.log(), f"a record about {name}")
+        equal(client.fds, [], "descriptors")
+
+
+@test
+def open_many_is_all_or_nothing():
+    with World(POLICY) as w:
+        w.file("key", "secret")
+        w.file("copied", "copy")
+        client = w.connect()
+        equal(client.call("io.porterd.Files.OpenMany", {"files": ["copied", "key", "copied"]}),
+              {"parameters": {"descriptors": [0, 1, 2]}})
+        equal([read(fd) for fd in client.fds], [b"copy", b"secret", b"copy"])
+        client.fds = []
+        reply = client.call("io.porterd.Files.OpenMany", {"files": ["key", "gone", "copied"]})
+        equal(reply, {"error": "io.porterd.Files.FileMissing", "parameters": {"file": "gone"}})
+        equal(client.fds, [], "descriptors")
+
+
+@test
+def list_and_check():
+    with World(POLICY) as w:
+        w.file("key")
+        client = w.connect()
+        files = {f["name"]: f for f in client.call("io.porterd.Files.List")["parameters"]["files"]}
+        equal(sorted(files), ["copied", "directory", "gone", "key", "log"], "listed")
+        equal(files["key"], {"name": "key", "description": "A key", "access": "read"})
+        for name, permitted in (("key", True), ("other", False), ("gone", False)):
+            reply = client.call("io.porterd.Files.Check", {"file": name})["parameters"]
+            equal(reply["permitted"], permitted, name)
+            equal(bool(reply["reason"]), True, "a reason")
+        equal(client.call("io.porterd.Files.Check", {"file": "nonsense"})["error"], "io.porterd.Files.UnknownFile")
+
+
+@test
+def another_user_is_judged_as_himself():
+    with World(POLICY) as w:
+        w.file("key", "mine")
+        w.file("other", "theirs")
+
+        def ask():
+            client = w.connect()
+            first = client.call("io.porterd.Files.Open", {"file": "key"})
+            second = client.call("io.porterd.Files.Open", {"file": "other"})
+            return [first.get("error"), second, read(client.fds.pop()).decode()]
+        equal(as_user(4242, 4242, [], ask),
+              ["io.porterd.Files.NotPermitted", {"parameters": {"descriptor": 0}}, "theirs"])
+
+
+@test
+def a_descriptor_that_could_be_made_writable_is_refused():
+    if ME != 0:
+        raise Skip("only root can give files to others")
+    with World("[open]\nPath={d}/closed/file\nAllowUser=4242\n") as w:
+        os.mkdir(os.path.join(w.directory, "closed"), 0o700)
+        w.file("closed/file", mode=0o666)
+
+        def ask():
+            return w.connect().call("io.porterd.Files.Open", {"file": "open"})
+        equal(as_user(4242, 4242, [], ask), {"error": "io.porterd.Files.UnsafeMode", "parameters": {"file": "open"}})
+        os.chmod(os.path.join(w.directory, "closed", "file"), 0o600)
+        equal(as_user(4242, 4242, [], ask), {"parameters": {"descriptor": 0}})
+
+
+@test
+def reload_takes_what_is_right_and_keeps_what_was():
+    with World(POLICY) as w:
+        w.file("key", "secret")
+        client = w.connect()
+        equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
+        w.write_policy(POLICY + "\n[wrong]\nPath=relative\nAllowUser={me}\n")
+        w.opener.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "[wrong]" in w.opener.log(), "an error about it")
+        line = POLICY.count("\n") + 3
+        if f"files.conf:{line}" not in w.opener.log():
+            raise AssertionError(f"no line {line}: {w.opener.log()}")
+        equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
+        w.write_policy("[new]\nPath={d}/key\nAllowUser={me}\n")
+        w.opener.process.send_signal(signal.SIGHUP)
+        eventually(lambda: client.call("io.porterd.Files.Open", {"file": "new"}).get("parameters", {}).get(
+            "descriptor") == 0, "the new policy")
+        equal(client.call("io.porterd.Files.Open", {"file": "key"})["error"], "io.porterd.Files.UnknownFile")
+
+
+@test
+def both_processes_keep_no_descriptors():
+    with World(POLICY) as w:
+        w.file("key")
+        client = w.connect()
+        client.call("io.porterd.Files.Open", {"file": "key"})
+        before = (w.porterd.fds(), w.opener.fds())
+        for _ in range(100):
+            client.call("io.porterd.Files.OpenMany", {"files": ["key"] * 20})
+            client.call("io.porterd.Files.OpenMany", {"files": ["key"] * 20 + ["gone"]})
+            client.call("io.porterd.Files.Check", {"file": "key"})
+        equal((w.porterd.fds(), w.opener.fds()), before, "fds of porterd and the opener")
+
+
+@test
+def porterctl_from_end_to_end():
+    with World(POLICY) as w:
+        w.file("key", "secret\n")
+        done = w.porterctl("cat", "key")
+        equal((done.returncode, done.stdout), (0, b"secret\n"), f"cat ({done.stderr})")
+        done = w.porterctl("cat", "other")
+        equal((done.returncode, done.stdout), (1, b""), "cat of what is refused")
+        if b"other" not in done.stderr:
+            raise AssertionError(f"its error does not name the file: {done.stderr}")
+        done = w.porterctl("whoami", "--json")
+        got = json.loads(done.stdout)
+        got = got.get("credentials", got)
+        equal(got["uid"], ME, "whoami")
+        equal(w.porterctl("check", "key").returncode, 0, "check")
+        equal(w.porterctl("check", "other").returncode, 1, "check of what is refused")
+        equal(b"key" in w.porterctl("list").stdout, True, "list")
+        done = w.porterctl("exec", "key", "--", "/bin/sh", "-c", 'cat <&3; cat "$1"; echo "$LISTEN_FDS $LISTEN_FDNAMES"',
+                           "sh", "{key}")
+        equal(done.stdout.decode().splitlines()[0], "secret", f"exec ({done.stderr})")
+        equal(done.stdout.decode().splitlines()[-1], "1 key", "exec's environment")
+
+
+main()
