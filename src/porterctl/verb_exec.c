@@ -90,7 +90,9 @@ static bool is_in_path(const char *name)
 	while (rest && (directory = strsep(&rest, ":"))) {
 		_cleanup_free_ char *file = NULL;
 
-		if (asprintf(&file, "%s/%s", *directory ? directory : ".", name) >= 0 && access(file, F_OK) == 0)
+		if (asprintf(&file, "%s/%s", *directory ? directory : ".", name) < 0)
+			failure_out_of_memory();
+		if (access(file, F_OK) == 0)
 			return true;
 	}
 	return false;

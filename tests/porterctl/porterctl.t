@@ -544,7 +544,12 @@ def exec_replaces_what_was_passed_before():
 
 @test
 def exec_works_without_standard_fds():
-    with Fake({OPEN_MANY: open_many}) as fake, tempfile.TemporaryDirectory() as directory:
+    with Fake({OPEN_MANY: open_many, LIST: reply({"files": []})}) as fake, \
+            tempfile.TemporaryDirectory() as directory:
+        # What is printed goes nowhere, least of all into a socket that took the place of stdout.
+        done = subprocess.run(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", PORTERCTL, "list",
+                               f"--socket={fake.path}"], timeout=PATIENCE * 6, check=False)
+        equal(done.returncode, 0)
         target = os.path.join(directory, "seen")
         # Never through a wrapper: valgrind itself takes the free places for its own files.
         done = subprocess.run(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", PORTERCTL, "exec",
