@@ -18,7 +18,8 @@
 
 struct record_sink {
 	bool journal;
-	int fd; /* the journal: a socket of ours; lines: the caller's */
+	bool owned; /* false: fd is the caller's */
+	int fd;
 	struct sockaddr_un address;
 };
 
@@ -32,13 +33,14 @@ bool record_sink_stderr_is_journal(void)
 	       st.st_dev == device && st.st_ino == inode;
 }
 
-static struct record_sink *sink_new(bool journal, int fd)
+static struct record_sink *sink_new(bool journal, int fd, bool owned)
 {
 	struct record_sink *sink = calloc(1, sizeof(*sink));
 
 	if (sink) {
 		sink->journal = journal;
 		sink->fd = fd;
+		sink->owned = owned;
 	}
 	return sink;
 }
@@ -56,7 +58,7 @@ int record_sink_new_journal(struct record_sink **ret, const char *socket_path)
 		return -errno;
 	(void)sockopt_grow_send_buffer(fd);
 
-	sink = sink_new(true, fd);
+	sink = sink_new(true, fd, true);
 	if (!sink)
 		return -ENOMEM;
 	(void)TAKE_FD(fd);
@@ -66,15 +68,35 @@ int record_sink_new_journal(struct record_sink **ret, const char *socket_path)
 	return 0;
 }
 
+/* The same pipe or terminal, opened anew so that writing to it does not block: a terminal is writable to poll()
+ * as long as one byte finds room, and somebody else may fill a pipe after poll(). O_NONBLOCK on the caller's fd
+ * would hit everybody who shares it; a file opened anew would be overwritten from its start. */
+static int open_without_blocking(int fd)
+{
+	struct stat st;
+	char path[32];
+
+	if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+		return -EBADF;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 int record_sink_new_lines(struct record_sink **ret, int fd)
 {
-	*ret = sink_new(false, fd);
-	return *ret ? 0 : -ENOMEM;
+	_cleanup_close_ int own = open_without_blocking(fd);
+	struct record_sink *sink = sink_new(false, own >= 0 ? own : fd, own >= 0);
+
+	if (!sink)
+		return -ENOMEM;
+	(void)TAKE_FD(own);
+	*ret = sink;
+	return 0;
 }
 
 void record_sink_free(struct record_sink *sink)
 {
-	if (sink && sink->journal)
+	if (sink && sink->owned)
 		fd_close(sink->fd);
 	free(sink);
 }
@@ -141,8 +163,7 @@ static bool next_field(const char **at, const char *end, const char **name, size
 	return true;
 }
 
-/* A line under construction. One write of at most PIPE_BUF bytes to a pipe that poll() calls writable
- * does not block, and does not mix with others' lines. */
+/* A line under construction. At most PIPE_BUF bytes are written to a pipe as a whole or not at all. */
 struct line {
 	size_t size;
 	char text[PIPE_BUF];
@@ -156,13 +177,14 @@ static void line_add(struct line *line, const char *text, size_t size)
 	line->size += size;
 }
 
-/* Adds a value so that whatever a peer put into it can't end the line or drive a terminal. */
+/* Adds a value so that whatever a peer put into it can't end the line or drive a terminal, which some bytes
+ * above ASCII do as well: U+009B begins a control sequence like ESC [ does. */
 static void line_add_escaped(struct line *line, const char *value, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)value[i];
 
-		if (c < 0x20 || c == 0x7f || c == '\\') {
+		if (c < 0x20 || c >= 0x7f || c == '\\') {
 			char escape[5];
 
 			(void)snprintf(escape, sizeof(escape), "\\x%02x", c);
@@ -215,7 +237,8 @@ static int write_line(struct record_sink *sink, const char *record, size_t size)
 	struct line line = { .size = 0 };
 	ssize_t written;
 
-	if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
+	/* With POLLERR or POLLHUP nobody is left to read, and a write would raise SIGPIPE. */
+	if (poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT)
 		return -EAGAIN;
 
 	line_add_record(&line, record, size);
