@@ -14,7 +14,7 @@ static int send_final(struct varlink_call *call, json_t *reply, struct fdset *fd
 	if (oneway)
 		r = 0;
 	else
-		r = reply ? call->reply(call, reply, fds) : -ENOMEM;
+		r = reply ? call->reply(call, reply, fds && fds->count > 0 ? fds : NULL) : -ENOMEM;
 
 	if (fds)
 		fdset_clear(fds);
