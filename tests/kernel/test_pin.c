@@ -218,6 +218,7 @@ int main(void)
 	Suite *suite = suite_create("pin");
 	TCase *pins = tcase_create("pin");
 
+	fixture_need_openat2();
 	tcase_add_checked_fixture(pins, setup, fixture_teardown);
 	tcase_add_loop_test(pins, opens, 0, ELEMENTSOF(cases));
 	tcase_add_test(pins, opens_the_parent);

@@ -28,5 +28,9 @@ struct identity fixture_client(uid_t uid, gid_t gid);
 int fixture_listen(const char *name, int type);
 int fixture_connect(const char *name, int type);
 
+/* Ends the program, with all its tests skipped, where there is no openat2(2). Every kernel that porterd
+ * runs on has it, but valgrind before 3.22 (Debian 12) does not let it through. */
+void fixture_need_openat2(void);
+
 /* Runs the suite, with TAP on stdout; the result is main()'s. */
 int fixture_run(Suite *suite);

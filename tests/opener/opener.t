@@ -15,7 +15,6 @@ import tempfile
 import time
 
 OPENER = os.path.join(os.environ.get("TOP_BUILDDIR", "."), "porterd-opener")
-WRAPPER = os.environ.get("UNIT_TEST_WRAPPER", "").split()
 REQUEST, REPLY, LABEL = "=IIQII", "=IIQIIIIII", 64
 OPEN, CHECK, LIST = 1, 2, 3
 OK, UNKNOWN, NOT_PERMITTED, MISSING, BAD_REQUEST = 0, 1, 2, 3, 8
@@ -104,7 +103,7 @@ class Opener:
             if limit:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
-        self.process = subprocess.Popen([*WRAPPER, OPENER, f"--config-dir={self.directory}", *options], close_fds=False,
+        self.process = subprocess.Popen([OPENER, f"--config-dir={self.directory}", *options], close_fds=False,
                                         stdin=subprocess.DEVNULL, stderr=self.errors,
                                         preexec_fn=become_a_service)
 

@@ -558,6 +558,7 @@ int main(void)
 {
 	Suite *suite = suite_create("open");
 
+	fixture_need_openat2();
 #ifdef TEST_AS_ROOT
 	if (getuid() != 0 || setenv("FIXTURE_BASE", "/run", 1) < 0) {
 		(void)puts("1..0 # SKIP only root has directories that are root's alone");

@@ -643,6 +643,7 @@ int main(void)
 	Suite *suite = suite_create("request");
 	TCase *tests = tcase_create("request");
 
+	fixture_need_openat2();
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, open_one);
