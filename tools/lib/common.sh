@@ -76,5 +76,5 @@ copy_source()
 		(cd "$top" && while IFS= read -r -d '' file; do
 			[ -e "$file" ] && printf '%s\0' "$file"
 		done) |
-		tar -C "$top" --null --files-from=- --no-recursion -cf - | tar -C "$1" --no-same-owner -xf -
+		tar -C "$top" --no-recursion --null --files-from=- -cf - | tar -C "$1" --no-same-owner -xf -
 }
