@@ -100,12 +100,12 @@ static int look_at_other_files(void *argument)
 
 	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return NO_NAMESPACE;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return NO_NAMESPACE;
 	unit_expect(find_user("root") == 0);
 
 	unit_expect(write_text(path, "root:x:0:0::/:\nanna:x:1001:1001::/:\nbert:x:1002") == 0);
-	if (mount(path, "/etc/passwd", NULL, MS_BIND, NULL) < 0)
+	if (mount(path, "/etc/passwd", "none", MS_BIND, NULL) < 0)
 		return NO_NAMESPACE;
 	unit_expect(find_user("anna") == 1001);
 	unit_expect(find_user("bert") == 1002);
@@ -132,7 +132,7 @@ static int look_at_other_files(void *argument)
 	unit_expect(find_user("emil") == -ENOENT);
 
 	/* What can't be read says so, and numbers need no file. */
-	unit_expect(mount("/dev/null", "/etc/passwd", NULL, MS_BIND, NULL) == 0);
+	unit_expect(mount("/dev/null", "/etc/passwd", "none", MS_BIND, NULL) == 0);
 	unit_expect(find_user("emil") == -EFBIG);
 	unit_expect(find_user("77") == 77);
 	return 0;

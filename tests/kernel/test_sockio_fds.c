@@ -323,6 +323,37 @@ START_TEST(fds_beside_an_attestation_are_refused)
 }
 END_TEST
 
+/* No fd is free: the kernel has nothing to show for those that came but MSG_CTRUNC. */
+START_TEST(fds_that_find_no_room_are_noticed)
+{
+	struct sockio_sender sender;
+	struct rlimit limit, narrow;
+	char buffer[16];
+	int ends[2];
+
+	if (unit_under_valgrind())
+		unit_skip("valgrind keeps RLIMIT_NOFILE from the kernel");
+
+	attested_pair(ends);
+	sockio_pass(ends[1], "abc", 3, 2);
+	ck_assert_int_eq((int)sockio_send(ends[1], "def", 3, 0), 3);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	narrow = limit;
+	narrow.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+	ck_assert_int_eq((int)sockio_receive_attested(ends[0], buffer, sizeof(buffer), &sender, 0), -EBADMSG);
+	ck_assert_int_lt(sender.pidfd, 0);
+
+	/* Who sent is known all the same; only the process can't be held. */
+	ck_assert_int_eq((int)sockio_receive_attested(ends[0], buffer, sizeof(buffer), &sender, 0), 3);
+	ck_assert(sender.attested);
+	ck_assert_int_eq(sender.credentials.pid, getpid());
+	ck_assert_int_lt(sender.pidfd, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	sockio_close(ends);
+}
+END_TEST
+
 TCase *sockio_fds_case(void)
 {
 	TCase *fds = tcase_create("fds");
@@ -338,5 +369,6 @@ TCase *sockio_fds_case(void)
 	tcase_add_test(fds, labels_come_along);
 	tcase_add_test(fds, a_message_without_credentials_says_so);
 	tcase_add_test(fds, fds_beside_an_attestation_are_refused);
+	tcase_add_test(fds, fds_that_find_no_room_are_noticed);
 	return fds;
 }
