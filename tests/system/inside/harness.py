@@ -105,7 +105,7 @@ def client_in_unit(*arguments, ok=True, **options):
 
 def secret(name, content="secret\n", mode=0o600):
     """A file of root's beneath FILES."""
-    FILES.mkdir(mode=0o755, exist_ok=True)
+    FILES.mkdir(mode=0o755, parents=True, exist_ok=True)
     path = FILES / name
     path.write_text(content)
     path.chmod(mode)
@@ -166,12 +166,15 @@ def cursor():
     return json.loads(run("journalctl", "-n", "1", "-o", "json").stdout)["__CURSOR"]
 
 
-def journal(*arguments, after=None):
-    """Journal entries as dictionaries."""
+def journal(after, **fields):
+    """Entries since the cursor as dictionaries, with these fields.
+
+    Matched here: journalctl of systemd 252 skips an entry when it gets a cursor and a match."""
     run("journalctl", "--sync")
-    where = ["--after-cursor", after] if after else []
-    lines = run("journalctl", "-o", "json", "--all", *where, *arguments).stdout
-    return [json.loads(line) for line in lines.splitlines()]
+    lines = run("journalctl", "-o", "json", "--all", "--after-cursor", after).stdout
+    entries = [json.loads(line) for line in lines.splitlines()]
+    return [entry for entry in entries
+            if all(entry.get(name) == value for name, value in fields.items())]
 
 
 # --- one test after the other ------------------------------------------------------------------

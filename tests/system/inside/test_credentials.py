@@ -17,8 +17,7 @@ def whoami(**options):
 def user(name):
     """An ordinary user, made once, who is in a second group."""
     if run("id", name, ok=False).returncode:
-        run("groupadd", "-f", "porters")
-        run("useradd", "--groups", "porters", name)
+        run("systemd-sysusers", "--inline", f"u {name} -", "g porters -", f"m {name} porters")
     ids = run("id", "-u", name).stdout, run("id", "-g", name).stdout
     return [int(text) for text in ids]
 
@@ -119,12 +118,12 @@ def check_tells_who_is_satisfied():
         return client.call("io.porterd.Credentials.Check", parameters)
 
     equal(check(users=["root"])["satisfied"], True, "user by name")
-    equal(check(users=["nobody", "0"])["satisfied"], True, "user by number")
+    equal(check(users=["daemon", "0"])["satisfied"], True, "user by number")
     equal(check(units=["porterd-tests.service"], users=["root"])["satisfied"], True, "unit")
     equal(check(units=["other.service"], users=["root"]),
           {"satisfied": False, "failed": ["units"]}, "another unit")
     equal(check(groups=["root"])["satisfied"], True, "group")
-    equal(sorted(check(users=["nobody"], groups=["nogroup"])["failed"]), ["groups", "users"])
+    equal(sorted(check(users=["daemon"], groups=["daemon"])["failed"]), ["groups", "users"])
 
 
 @test

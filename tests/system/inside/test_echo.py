@@ -10,7 +10,7 @@ ECHO = "/run/porterd/echo"
 
 
 def socat(address, text):
-    return run("sh", "-c", f"umask 0; printf %s '{text}' | socat -t 2 - '{address}'").stdout
+    return run("sh", "-c", f"umask 0; printf %s '{text}' | socat -t 0.5 - '{address}'").stdout
 
 
 @test

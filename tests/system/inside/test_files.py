@@ -45,10 +45,10 @@ def every_kind_of_allow_must_match():
 def users_and_groups_by_name_and_number():
     uid, _ = user("alice")
     path = secret("key")
-    policy(grant("by-name", path, "AllowUser=alice nobody") +
+    policy(grant("by-name", path, "AllowUser=alice daemon") +
            grant("by-number", path, f"AllowUser={uid}") +
            grant("by-group", path, "AllowGroup=porters") +
-           grant("other-group", path, "AllowGroup=nogroup"))
+           grant("other-group", path, "AllowGroup=daemon"))
     for name in ("by-name", "by-number", "by-group"):
         equal(client_in_unit("open", name, User="alice"), "secret\n", name)
         equal(refused(name).name, "NotPermitted", f"{name} as root")
@@ -60,7 +60,7 @@ def users_and_groups_by_name_and_number():
 def list_and_check_say_what_open_would_do():
     path = secret("key")
     policy(grant("mine", path, "AllowUser=root", "Description=a test") +
-           grant("theirs", path, "AllowUser=nobody"))
+           grant("theirs", path, "AllowUser=daemon"))
     files = client.call("io.porterd.Files.List")["files"]
     equal([(f["name"], f["description"], f["access"]) for f in files],
           [("mine", "a test", "read")])
@@ -112,12 +112,14 @@ def links_are_followed_only_within():
 @test
 def a_read_grant_does_not_become_write_access():
     # The directory keeps everybody out, the file's mode alone would not.
-    path = secret("closed", "content", mode=0o666)
-    policy(grant("open-mode", path, "AllowUser=nobody") +
-           grant("copied", path, "AllowUser=nobody", "Deliver=copy"))
-    got = client_in_unit("open", "open-mode", User="nobody", ok=False)
+    FILES.mkdir(mode=0o755)
+    (FILES / "closed").mkdir(mode=0o700)
+    path = secret("closed/file", "content", mode=0o666)
+    policy(grant("open-mode", path, "AllowUser=daemon") +
+           grant("copied", path, "AllowUser=daemon", "Deliver=copy"))
+    got = client_in_unit("open", "open-mode", User="daemon", ok=False)
     equal(got["error"], "UnsafeMode")
-    equal(client_in_unit("open", "copied", User="nobody"), "content")
+    equal(client_in_unit("open", "copied", User="daemon"), "content")
 
 
 @test
@@ -134,9 +136,9 @@ def a_copy_is_sealed_and_stays_as_it_was():
 @test
 def writing_and_appending():
     path = secret("log", "first\n")
-    policy(grant("append", path, "AllowUser=nobody", "Access=append") +
+    policy(grant("append", path, "AllowUser=daemon", "Access=append") +
            grant("write", path, "AllowUser=root", "Access=write"))
-    in_unit("porterctl", "exec", "append", "--", "sh", "-c", "echo second >&3", User="nobody")
+    in_unit("porterctl", "exec", "append", "--", "sh", "-c", "echo second >&3", User="daemon")
     equal(path.read_text(), "first\nsecond\n")
     with client.Varlink() as varlink:
         index = varlink.call("io.porterd.Files.Open", {"file": "write"})["descriptor"]
@@ -149,8 +151,8 @@ def writing_and_appending():
 def a_file_is_created_with_its_mode():
     FILES.mkdir(mode=0o755)
     path = FILES / "new"
-    policy(grant("new", path, "AllowUser=nobody", "Access=append", "Create=yes", "Mode=0640"))
-    in_unit("porterctl", "exec", "new", "--", "sh", "-c", "echo text >&3", User="nobody")
+    policy(grant("new", path, "AllowUser=daemon", "Access=append", "Create=yes", "Mode=0640"))
+    in_unit("porterctl", "exec", "new", "--", "sh", "-c", "echo text >&3", User="daemon")
     status = path.stat()
     equal((status.st_uid, oct(status.st_mode & 0o7777), path.read_text()), (0, "0o640", "text\n"))
 
@@ -164,16 +166,16 @@ def other_peoples_files_and_directories():
     (FILES / "private").rename(FILES / "home/private")
     for path in (FILES / "home/private", FILES / "home"):
         os.chown(path, uid, gid)
-    policy(grant("private", FILES / "home/private", "AllowUser=nobody"))
-    equal(client_in_unit("open", "private", User="nobody"), "of alice")
+    policy(grant("private", FILES / "home/private", "AllowUser=daemon"))
+    equal(client_in_unit("open", "private", User="daemon"), "of alice")
 
 
 @test
 def a_device():
-    policy(grant("zero", "/dev/zero", "AllowUser=nobody", "Type=device") +
+    policy(grant("zero", "/dev/zero", "AllowUser=daemon", "Type=device") +
            grant("plain", "/dev/zero", "AllowUser=root"))
     got = in_unit("porterctl", "exec", "zero", "--", "head", "-c", "3", "/proc/self/fd/3",
-                  User="nobody").stdout
+                  User="daemon").stdout
     equal(got, "\0\0\0")
     equal(refused("plain").name, "WrongType")
 
@@ -185,8 +187,8 @@ def a_socket_is_connected():
         listener.bind(str(FILES / "socket"))
         (FILES / "socket").chmod(0o600)
         listener.listen()
-        policy(grant("socket", FILES / "socket", "AllowUser=nobody", "Type=socket"))
-        in_unit("porterctl", "exec", "socket", "--", "sh", "-c", "echo hello >&3", User="nobody")
+        policy(grant("socket", FILES / "socket", "AllowUser=daemon", "Type=socket"))
+        in_unit("porterctl", "exec", "socket", "--", "sh", "-c", "echo hello >&3", User="daemon")
         listener.settimeout(10)
         connection, _ = listener.accept()
         with connection:
@@ -197,7 +199,7 @@ def a_socket_is_connected():
 def many_files_come_together_or_not_at_all():
     names = [f"file{number}" for number in range(5)]
     policy("".join(grant(name, secret(name, name), "AllowUser=root") for name in names) +
-           grant("theirs", secret("theirs"), "AllowUser=nobody"))
+           grant("theirs", secret("theirs"), "AllowUser=daemon"))
     with client.Varlink() as varlink:
         indexes = varlink.call("io.porterd.Files.OpenMany", {"files": names})["descriptors"]
         equal([os.read(varlink.fds[i], 100).decode() for i in indexes], names)

@@ -1,6 +1,7 @@
 """Stopping, failing, idling: what was received is answered, and the next client is served."""
 
 import os
+import random
 import signal
 import socket
 import time
@@ -143,13 +144,14 @@ def two_hundred_clients_at_the_moment_of_exit_are_served():
         time.sleep(max(0, due[name] - time.monotonic()))
         equal(client.echo(f"/run/porterd-race/{name}", b"x"), b"x", f"{name} is served")
         served += 1
-        # From just before until just after the second is over.
-        offset = (rounds[name] % RACES_EACH - RACES_EACH // 2) * 0.002
-        due[name] = time.monotonic() + 1.0 + offset
+        # The daemon's timer may be late by a quarter of a second, so that the
+        # kernel wakes up once for many: the clients are spread over that time.
+        due[name] = time.monotonic() + random.uniform(0.99, 1.28)
         rounds[name] += 1
         if rounds[name] > RACES_EACH:
             del due[name]
     equal(served >= RACES * RACES_EACH, True, f"{served} clients")
     restarts = run("journalctl", "-b", "-o", "cat", "-u", "porterd-race@*.service", "--grep",
                    "^Started|^Finished|Deactivated successfully").stdout.count("Deactivated")
-    equal(restarts > RACES, True, f"{restarts} exits on idle were met")
+    print(f"# {restarts} of {served} clients came after an exit")
+    equal(RACES // 2 < restarts < served, True, f"{restarts} exits")

@@ -19,7 +19,7 @@ def said_since(after, part):
     """Waits until the opener has said so in the journal."""
     def said():
         return any(part in str(entry.get("MESSAGE"))
-                   for entry in journal("-u", "porterd-opener.service", after=after))
+                   for entry in journal(after, _SYSTEMD_UNIT="porterd-opener.service"))
     wait_until(said, f"the opener says {part!r}")
 
 
