@@ -5,6 +5,7 @@
 #include "daemon.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "unit.h"
 
@@ -228,6 +229,56 @@ START_TEST(drain_answers_what_was_received)
 }
 END_TEST
 
+/* A client of the abstract address. */
+static int connect_to(const struct sockaddr_un *address, unsigned size)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)address, size), 0);
+	return fd;
+}
+
+START_TEST(at_the_limit_new_clients_wait)
+{
+	const size_t others = SERVER_CONNECTIONS_MAX - 1;
+	struct sockaddr_un address;
+	unsigned size = unit_make_address(&address, "limit");
+	int listener, first, second;
+	struct daemon daemon;
+	char byte;
+
+	daemon_open(&daemon);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(listener, 10), 0);
+	ck_assert_int_eq(listener_add(&daemon.server, &echo_stream_protocol, listener), 0);
+
+	/* As if all but one of the places were taken. */
+	daemon.server.n_connections = others;
+	first = connect_to(&address, size);
+	second = connect_to(&address, size);
+	ck_assert_int_eq(send(first, "x", 1, 0), 1);
+	ck_assert_int_eq(send(second, "y", 1, 0), 1);
+	daemon_settle(&daemon);
+	ck_assert_int_eq(recv(first, &byte, 1, MSG_DONTWAIT), 1);
+	ck_assert_int_eq(recv(second, &byte, 1, MSG_DONTWAIT), -1);
+	ck_assert_uint_eq(daemon.server.n_connections, SERVER_CONNECTIONS_MAX);
+
+	/* Some leave, and the one who waited is served. */
+	daemon.server.n_connections -= 100;
+	fd_close(first);
+	daemon_settle(&daemon);
+	ck_assert_int_eq(recv(second, &byte, 1, MSG_DONTWAIT), 1);
+	ck_assert_int_eq(byte, 'y');
+
+	fd_close(second);
+	daemon_settle(&daemon);
+	ck_assert_uint_eq(daemon.server.n_connections, others - 100);
+	daemon_close(&daemon);
+}
+END_TEST
+
 START_TEST(no_descriptor_stays)
 {
 	size_t before = unit_count_fds();
@@ -249,6 +300,7 @@ int main(void)
 	tcase_add_test(tcase, echo_packets);
 	tcase_add_test(tcase, varlink_conversations);
 	tcase_add_test(tcase, drain_answers_what_was_received);
+	tcase_add_test(tcase, at_the_limit_new_clients_wait);
 	tcase_add_test(tcase, no_descriptor_stays);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
