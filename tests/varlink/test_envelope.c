@@ -99,7 +99,8 @@ END_TEST
 
 START_TEST(cut_messages_are_none)
 {
-	static const char text[] = "{\"method\":\"a.b\\\"\\u00e4\",\"parameters\":{\"x\":[1,2.5,null,true,{\"y\":\"\xc3\xa4\"}]}}";
+	static const char text[] =
+		"{\"method\":\"a.b\\\"\\u00e4\",\"parameters\":{\"x\":[1,2.5,null,true,{\"y\":\"\xc3\xa4\"}]}}";
 
 	for (size_t size = 0; size < sizeof(text) - 1; size++)
 		ck_assert_int_eq(parse(text, size), -EBADMSG);
