@@ -8,17 +8,11 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "base/macro.h"
-
-/* Debian 12's headers don't have it. */
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 
 /* glibc has no wrapper for it. The kernel answers EAGAIN when a rename or mount raced with a lookup that
  * must not escape (RESOLVE_BENEATH): asking again is what it wants then, and a few times are enough. */
@@ -131,16 +125,6 @@ int pin_real_path(int pin, char *buffer, size_t size)
 
 	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". */
 	return buffer[0] == '/' ? 0 : -ENOENT;
-}
-
-int pin_new_memfd(const char *name)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-
-	/* Kernels before 6.3 don't know MFD_NOEXEC_SEAL; with vm.memfd_noexec=2 later ones insist on it. */
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	return fd < 0 ? -errno : fd;
 }
 
 int pin_is_kernel_control(int fd)

@@ -31,10 +31,6 @@ int pin_real_path(int pin, char *buffer, size_t size);
 #define PIN_PROC_PATH_SIZE sizeof("/proc/self/fd/-2147483648")
 void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);
 
-/* An anonymous file in memory, which can be sealed and, where the kernel knows how to say that, not executed.
- * Returns the fd, owned by the caller, or -errno. */
-int pin_new_memfd(const char *name);
-
 /* Is it on a file system whose files are the kernel's controls rather than somebody's data (procfs, sysfs,
  * cgroups, ...)? 1 or 0; -errno if that can't be told. */
 int pin_is_kernel_control(int fd);

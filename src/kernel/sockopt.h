@@ -64,6 +64,6 @@ int sockopt_error(int fd);
 /* Raises the send buffer to what the system allows an unprivileged process. */
 int sockopt_grow_send_buffer(int fd);
 
-/* The largest packet that any unprivileged AF_UNIX socket of this system can send, in bytes: asked of the
+/* No unprivileged AF_UNIX socket of this system can send a packet of so many bytes, or more: asked of the
  * kernel through a socket of its own, because /proc/sys/net/core is hidden in a network namespace. */
 size_t sockopt_packet_max(void);

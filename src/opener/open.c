@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "kernel/memfd.h"
 #include "kernel/pin.h"
 #include "opener/examine.h"
 
@@ -89,11 +90,11 @@ static enum opener_result deliver_copy(const struct grant *grant, int pin, struc
 {
 	_cleanup_close_ int from = pin_reopen(pin, O_RDONLY | O_NOCTTY | O_NONBLOCK), memory = -EBADF;
 	ssize_t size;
-	int fd;
+	int fd, r;
 
 	if (from < 0)
 		return opened_fail(opened, "it can't be opened", from);
-	memory = pin_new_memfd(grant->name);
+	memory = memfd_new(grant->name);
 	if (memory < 0)
 		return opened_fail(opened, "its copy can't be made", memory);
 	size = copy_content(from, memory, OPEN_COPY_MAX);
@@ -102,8 +103,9 @@ static enum opener_result deliver_copy(const struct grant *grant, int pin, struc
 	if ((size_t)size > OPEN_COPY_MAX)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it is larger than the %zu bytes that "
 				     "Deliver=copy may have", OPEN_COPY_MAX);
-	if (fcntl(memory, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return opened_fail(opened, "its copy can't be sealed", -errno);
+	r = memfd_seal(memory);
+	if (r < 0)
+		return opened_fail(opened, "its copy can't be sealed", r);
 
 	/* Read-only as granted, and at its beginning. */
 	fd = pin_reopen(memory, O_RDONLY);

@@ -12,6 +12,7 @@
 #include <libeconf.h>
 #include <stdarg.h>
 
+#include "kernel/memfd.h"
 #include "kernel/pin.h"
 #include "opener/policy_raw.h"
 
@@ -264,7 +265,7 @@ static int take_values(struct parser *parser, econf_file *file)
 /* What was scanned is what libeconf reads: the bytes themselves, not the file, which may change meanwhile. */
 static int read_values(struct parser *parser, const char *text, size_t size)
 {
-	_cleanup_close_ int fd = pin_new_memfd("porterd-policy");
+	_cleanup_close_ int fd = memfd_new("porterd-policy");
 	char path[PIN_PROC_PATH_SIZE];
 	econf_file *file = NULL;
 	econf_err e;

@@ -8,11 +8,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/macro.h"
+#include "kernel/memfd.h"
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 
@@ -104,10 +104,11 @@ void record_sink_free(struct record_sink *sink)
 /* journald takes a record that is too big for a datagram from a memfd, if it is sealed against its sender. */
 static int send_by_memfd(struct record_sink *sink, const char *record, size_t size)
 {
-	_cleanup_close_ int fd = memfd_create("porterd-record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = memfd_new("porterd-record");
+	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 
 	for (size_t done = 0; done < size;) {
 		ssize_t written = write(fd, record + done, size - done);
@@ -117,8 +118,9 @@ static int send_by_memfd(struct record_sink *sink, const char *record, size_t si
 		done += (size_t)written;
 	}
 
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-		return -errno;
+	r = memfd_seal(fd);
+	if (r < 0)
+		return r;
 	return sockio_send_to(sink->fd, NULL, 0, (const struct sockaddr *)&sink->address, sizeof(sink->address),
 			      fd);
 }

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "base/macro.h"
+#include "kernel/memfd.h"
 #include "kernel/pin.h"
 #include "fixture.h"
 
@@ -137,7 +138,7 @@ END_TEST
 START_TEST(tells_kernel_controls)
 {
 	_cleanup_close_ int file = pin_open(fixture_path("a/b/file"), NULL), status = pin_open("/proc/version", NULL);
-	_cleanup_close_ int memory = pin_new_memfd("test");
+	_cleanup_close_ int memory = memfd_new("test");
 
 	ck_assert_int_eq(pin_is_kernel_control(file), 0);
 	ck_assert_int_eq(pin_is_kernel_control(status), 1);
