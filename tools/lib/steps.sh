@@ -58,9 +58,12 @@ count_tests()
 			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
 		;;
 	*)
-		awk '/^# (PASS|XFAIL): / { passed += $3 }
-			/^# (FAIL|XPASS|ERROR): / { failed += $3 }
-			/^# SKIP: / { skipped += $3 }
+		# The same lines open test-suite.log, which a failing run may print too.
+		awk '/^Testsuite summary/ { counts = 1 }
+			counts && /^# (PASS|XFAIL): / { passed += $3 }
+			counts && /^# (FAIL|XPASS|ERROR): / { failed += $3 }
+			counts && /^# SKIP: / { skipped += $3 }
+			/^# ERROR: / { counts = 0 }
 			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
 		;;
 	esac
