@@ -27,7 +27,8 @@ class World:
         os.mkdir(self.config, 0o755)
         self.policy = policy
         self.write_policy(policy)
-        self.opener = Program(SEQPACKET, "opener", program=OPENER, arguments=[f"--config-dir={self.config}"])
+        self.opener = Program(SEQPACKET, "opener", program=OPENER, arguments=[f"--config-dir={self.config}"],
+                              wrapper=wrapper_for_opener())
         self.porterd = Program(STREAM, "varlink", arguments=[f"--opener={self.opener.path}"])
 
     def write_policy(self, policy):

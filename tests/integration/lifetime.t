@@ -179,8 +179,10 @@ def sigterm_answers_varlink_and_packets():
 @test
 def sigterm_does_not_wait_for_ever_for_who_does_not_read():
     with Program() as program, program.connect() as lazy:
+        lazy.sendall(b"first")
+        equal(lazy.recv(10), b"first")
         lazy.setblocking(False)
-        while select.select([], [lazy], [], 0.5)[1]:
+        while select.select([], [lazy], [], PATIENCE / 20)[1]:
             lazy.send(b"x" * 65536)
         begin = time.monotonic()
         program.terminate()
