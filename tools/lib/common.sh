@@ -68,13 +68,17 @@ install_packages()
 }
 
 # copy_source DIR: the files that git has or would add, so that autoreconf and
-# the builds leave nothing in the checkout.
+# the builds leave nothing in the checkout. Without git, all of them.
 copy_source()
 {
-	mkdir -p "$1"
-	git -c safe.directory='*' -C "$top" ls-files -z --cached --others --exclude-standard |
-		(cd "$top" && while IFS= read -r -d '' file; do
-			[ -e "$file" ] && printf '%s\0' "$file"
-		done) |
-		tar -C "$top" --no-recursion --null --files-from=- -cf - | tar -C "$1" --no-same-owner -xf -
+	mkdir -p "$1" || return 1
+	if [ -e "$top/.git" ]; then
+		git -c safe.directory='*' -C "$top" ls-files -z --cached --others --exclude-standard |
+			(cd "$top" && while IFS= read -r -d '' file; do
+				[ -e "$file" ] && printf '%s\0' "$file"
+			done) |
+			tar -C "$top" --no-recursion --null --files-from=- -cf -
+	else
+		tar -C "$top" -cf - .
+	fi | tar -C "$1" --no-same-owner -xf - && [ -e "$1/configure.ac" ]
 }

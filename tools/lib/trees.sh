@@ -66,7 +66,9 @@ tree_verify_units()
 {
 	local dir=$1 root=$2 copy=$1-verify said rc
 
-	rm -rf "$copy" && cp -a --reflink=auto "$dir" "$copy" && cp -a "$root/." "$copy/" || return 1
+	rm -rf "$copy" && cp -a --reflink=auto "$dir" "$copy" || return 1
+	# /lib may be a directory here and a link there.
+	tar -C "$root" -cf - . | tar -C "$copy" --keep-directory-symlink -xf - || return 1
 	# shellcheck disable=SC2016  # $-signs are the inner shell's
 	said=$(tree_run "$copy" sh -c '
 		systemd-sysusers 2>&1 >/dev/null | grep -v "^Creating "
