@@ -35,7 +35,7 @@ packages_for()
 		choice=
 		for name in ${names//|/ }; do
 			choice=$name
-			apt-cache show "$name" >/dev/null 2>&1 && break
+			[ "$names" = "$name" ] || apt-cache show "$name" >/dev/null 2>&1 && break
 		done
 		echo "$choice"
 	done < <(grep -v '^#' "$top/tools/lib/packages") | sort -u

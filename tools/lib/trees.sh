@@ -21,7 +21,7 @@ tree_run()
 	local dir=$1
 	shift
 
-	apt-config dump | grep -iE '^Acquire::[a-z:]*proxy' >"$dir/etc/apt/apt.conf.d/90proxy"
+	apt-config dump | sed -n '/^Acquire::[a-z:]*proxy/Ip' >"$dir/etc/apt/apt.conf.d/90proxy"
 	# No filters, of nspawn's or of man's: nothing here is untrusted.
 	SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --directory="$dir" --register=no --keep-unit --console=pipe \
 		--machine="tree-$$" --resolv-conf=replace-host --setenv=DEBIAN_FRONTEND=noninteractive \
