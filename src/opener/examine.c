@@ -102,47 +102,51 @@ static int way_is_shared(const struct grant *grant, const char *real)
 	return is_shortage(r) ? r : r != 0;
 }
 
-/* The permission bits of the class that the kernel puts this client in, without its capabilities: a client
- * with those opens files by itself. */
-static mode_t class_bits(const struct stat *status, const struct identity *client)
-{
-	if (client->uid == status->st_uid)
-		return (status->st_mode >> 6) & 7;
-	if (identity_in_group(client, status->st_gid))
-		return (status->st_mode >> 3) & 7;
-	return status->st_mode & 7;
-}
-
-/* 1 for a directory that this client can't, or not for certain, search. */
-static int visit_closed(int directory, const struct stat *status, size_t length, void *data)
-{
-	const struct identity *client = data;
-
-	(void)length;
-	return !(class_bits(status, client) & 1) || pin_has_acl(directory) != 0;
-}
-
-/* Would the inode let the client open it for writing, once it can reach it? */
+/* Could the client write to the inode itself, whatever is above it? Where in doubt, yes. */
 static bool inode_is_writable(int pin, const struct stat *status, const struct identity *client)
 {
+	mode_t writable = status->st_mode & 022;
+
 	/* The owner can chmod() through any fd. */
 	if (client->uid == status->st_uid)
 		return true;
 	/* With an ACL the group bits are the most that anybody named in it has. */
 	if (pin_has_acl(pin) != 0)
-		return (status->st_mode & 022) != 0;
-	return (class_bits(status, client) & 2) != 0;
+		return writable != 0;
+	/* A member of the group whom it alone keeps out can leave it, or pass the fd on. */
+	if (writable & 002)
+		return true;
+	return writable && (!client->has_groups || identity_in_group(client, status->st_gid));
 }
 
-/* An fd is a way to its inode around every directory: /proc/self/fd/N opens it anew, asking the inode's mode
- * alone. So a read grant is not safe where a directory is all that kept the client from writing. As above. */
+/* 1 for a directory that root as a client can't, or not for certain, search without a capability. */
+static int visit_closed_to_root(int directory, const struct stat *status, size_t length, void *data)
+{
+	const struct identity *client = data;
+	mode_t bits = status->st_mode;
+
+	(void)length;
+	if (status->st_uid == 0)
+		bits >>= 6;
+	else if (identity_in_group(client, status->st_gid))
+		bits >>= 3;
+	return !(bits & 1) || pin_has_acl(directory) != 0;
+}
+
+/* An fd is a way to its inode around every directory and every mount: /proc/self/fd/N opens it anew for
+ * writing, asking the inode's mode and the mount that the fd came from, which is the opener's. That the client
+ * could write to the file by its path, too, is no excuse: its own mounts may be read-only (ReadOnlyPaths=), or
+ * not have the file at all. Nearly every file would be refused to root, whom modes do not stop anyway, so for
+ * root alone a path without closed directories is one. porterd-files.conf(5) says so. */
 static int is_unsafe(int pin, const struct stat *status, const struct identity *client, const char *real)
 {
 	int r;
 
 	if (!inode_is_writable(pin, status, client))
 		return 0;
-	r = pin_walk(real, visit_closed, (void *)(uintptr_t)client);
+	if (client->uid != 0)
+		return 1;
+	r = pin_walk(real, visit_closed_to_root, (void *)(uintptr_t)client);
 	return is_shortage(r) ? r : r != 0;
 }
 
@@ -162,8 +166,8 @@ static enum opener_result examine_way(const struct grant *grant, const struct id
 	if (r == 0 && grant->access == GRANT_READ && !grant->copy)
 		r = is_unsafe(pin, status, client, real);
 	if (r > 0)
-		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode the client could open the descriptor "
-				     "anew for writing");
+		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode or owner the client could open the "
+				     "descriptor anew for writing; Deliver=copy gives a copy");
 	return r < 0 ? opened_fail(opened, "its directories can't be examined", r) : OPENER_OK;
 }
 

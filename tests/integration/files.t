@@ -64,6 +64,15 @@ POLICY = """
 [key]
 Description=A key
 Path={d}/key
+Access=read-write
+AllowUser={me}
+
+[mine]
+Path={d}/mine
+AllowUser={me}
+
+[passwd]
+Path=/etc/passwd
 AllowUser={me}
 
 [log]
@@ -171,8 +180,8 @@ def list_and_check():
         w.file("key")
         client = w.connect()
         files = {f["name"]: f for f in client.call("io.porterd.Files.List")["parameters"]["files"]}
-        equal(sorted(files), ["copied", "directory", "gone", "key", "log"], "listed")
-        equal(files["key"], {"name": "key", "description": "A key", "access": "read"})
+        equal(sorted(files), ["copied", "directory", "gone", "key", "log", "mine", "passwd"], "listed")
+        equal(files["key"], {"name": "key", "description": "A key", "access": "read-write"})
         for name, permitted in (("key", True), ("other", False), ("gone", False)):
             reply = client.call("io.porterd.Files.Check", {"file": name})["parameters"]
             equal(reply["permitted"], permitted, name)
@@ -206,8 +215,24 @@ def a_descriptor_that_could_be_made_writable_is_refused():
         def ask():
             return w.connect().call("io.porterd.Files.Open", {"file": "open"})
         equal(as_user(4242, 4242, [], ask), {"error": "io.porterd.Files.UnsafeMode", "parameters": {"file": "open"}})
+        # That the path is open, too, says nothing: the client's mounts need not be the opener's.
+        os.chmod(os.path.join(w.directory, "closed"), 0o755)
+        equal(as_user(4242, 4242, [], ask), {"error": "io.porterd.Files.UnsafeMode", "parameters": {"file": "open"}})
         os.chmod(os.path.join(w.directory, "closed", "file"), 0o600)
         equal(as_user(4242, 4242, [], ask), {"parameters": {"descriptor": 0}})
+
+
+@test
+def an_owner_can_not_be_kept_to_reading():
+    with World(POLICY) as w:
+        w.file("mine", "mine")
+        client = w.connect()
+        reply = client.call("io.porterd.Files.Open", {"file": "mine"})
+        # Root owns nearly everything, and is judged by the path.
+        equal(reply, {"parameters": {"descriptor": 0}} if ME == 0 else
+              {"error": "io.porterd.Files.UnsafeMode", "parameters": {"file": "mine"}})
+        equal(client.call("io.porterd.Files.Open", {"file": "passwd"}), {"parameters": {"descriptor": 0}})
+        equal(os.pread(client.fds[-1], 4, 0), open("/etc/passwd", "rb").read(4))
 
 
 @test
@@ -223,7 +248,7 @@ def reload_takes_what_is_right_and_keeps_what_was():
         if f"files.conf:{line}" not in w.opener.log():
             raise AssertionError(f"no line {line}: {w.opener.log()}")
         equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
-        w.write_policy("[new]\nPath={d}/key\nAllowUser={me}\n")
+        w.write_policy("[new]\nPath={d}/key\nAccess=read-write\nAllowUser={me}\n")
         w.opener.process.send_signal(signal.SIGHUP)
         eventually(lambda: client.call("io.porterd.Files.Open", {"file": "new"}).get("parameters", {}).get(
             "descriptor") == 0, "the new policy")

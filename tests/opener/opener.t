@@ -193,6 +193,9 @@ def receive(connection):
 
 
 def grant(name, path, *lines, user=ME):
+    """For whoever owns the file, as this user does: unless that is root, reading alone is unsafe."""
+    if not any(line.startswith("Access=") for line in lines):
+        lines = ("Access=read-write", *lines)
     return "\n".join([f"[{name}]", f"Path={path}", f"AllowUser={user}", *lines]) + "\n"
 
 
@@ -214,9 +217,9 @@ def a_file_is_opened():
         reply = ask(porterd, request(OPEN, ["other"]), accepted)
         equal((reply["result"], reply["fds"]), (UNKNOWN, []))
         reply = ask(porterd, request(LIST), accepted)
-        equal((reply["count"], reply["text"]), (1, "key\0\0read\0"))
+        equal((reply["count"], reply["text"]), (1, "key\0\0read-write\0"))
         said = opener.says("other was refused to uid")
-        contains(said, f"key ({file.name}) was opened for read for uid {ME}, pid {os.getpid()}")
+        contains(said, f"key ({file.name}) was opened for read-write for uid {ME}, pid {os.getpid()}")
         equal(opener.stop(), 0, "exit status")
 
 
@@ -259,7 +262,7 @@ def reload_brings_a_new_policy():
         opener.reload()
         equal(ask(porterd, request(CHECK, ["newer"]), accepted)["result"], UNKNOWN)
         equal(ask(porterd, request(CHECK, ["new"]), accepted)["result"], OK)
-        opener.says(f"{opener.path('files.conf')}:5: [wrong] Path=: ")
+        opener.says(f"{opener.path('files.conf')}:6: [wrong] Path=: ")
         opener.says("The policy was not changed")
 
         # So does one that others can write.

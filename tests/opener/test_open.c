@@ -217,10 +217,12 @@ START_TEST(devices)
 	grant.type = GRANT_DEVICE;
 	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
 	ck_flags(O_WRONLY, 0);
-	/* Everybody may write /dev/null, by its path too: reading gives nothing away. */
-	grant.access = GRANT_READ;
+	grant.access = GRANT_READ_WRITE;
 	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
-	ck_flags(O_RDONLY, 0);
+	ck_flags(O_RDWR, 0);
+	/* Everybody may write /dev/null: there is no reading it alone. */
+	grant.access = GRANT_READ;
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_UNSAFE_MODE);
 }
 END_TEST
 
@@ -275,7 +277,8 @@ START_TEST(a_full_socket_is_busy)
 }
 END_TEST
 
-/* By mode and place of a file: may a client with a read grant have its descriptor? */
+/* By mode and owner of a file: may a client with a read grant have its descriptor? Its directories are no
+ * excuse: the client's mounts need not be those of the opener. */
 static const struct {
 	mode_t file, directory;
 	bool owner, group;
@@ -285,16 +288,26 @@ static const struct {
 	{ 0600, 0700, false, false, OPENER_OK },
 	{ 0666, 0700, false, false, OPENER_UNSAFE_MODE },
 	{ 0602, 0700, false, false, OPENER_UNSAFE_MODE },
-	{ 0666, 0755, false, false, OPENER_OK }, /* the path is open, too */
-	{ 0666, 0754, false, false, OPENER_UNSAFE_MODE },
-	{ 0666, 0711, false, false, OPENER_OK },
-	{ 0660, 0700, false, false, OPENER_OK },
-	{ 0660, 0700, false, true, OPENER_UNSAFE_MODE },
-	{ 0660, 0750, false, true, OPENER_OK },
-	{ 0606, 0700, false, true, OPENER_OK }, /* the group's class says no, and it alone counts */
-	{ 0666, 0705, false, true, OPENER_UNSAFE_MODE },
-	{ 0400, 0700, true, false, OPENER_OK }, /* the directory is the owner's, too */
-	{ 0400, 0077, true, false, OPENER_UNSAFE_MODE },
+	{ 0666, 0755, false, false, OPENER_UNSAFE_MODE },
+	{ 0666, 0711, false, false, OPENER_UNSAFE_MODE },
+	{ 0660, 0755, false, false, OPENER_OK },
+	{ 0640, 0755, false, true, OPENER_OK },
+	{ 0660, 0755, false, true, OPENER_UNSAFE_MODE },
+	{ 0606, 0755, false, true, OPENER_UNSAFE_MODE }, /* a group can be left */
+	{ 0444, 0755, true, false, OPENER_UNSAFE_MODE }, /* the owner can chmod() */
+	{ 0400, 0700, true, false, OPENER_UNSAFE_MODE },
+};
+
+/* Root owns nearly everything: a path that it can search by modes alone counts for it as for nobody else. */
+static const struct {
+	mode_t file, directory;
+	uid_t owner;
+	enum opener_result result;
+} root_modes[] = {
+	{ 0600, 0700, 0, OPENER_OK },
+	{ 0600, 0077, 0, OPENER_UNSAFE_MODE },
+	{ 0666, 0700, STRANGER, OPENER_UNSAFE_MODE },
+	{ 0666, 0711, STRANGER, OPENER_OK },
 };
 
 START_TEST(unsafe_modes)
@@ -306,14 +319,15 @@ START_TEST(unsafe_modes)
 	fixture_write("closed/file", "content", 0600);
 	ck_assert_int_eq(stat(fixture_path("closed/file"), &status), 0);
 	ck_assert_int_eq(chmod(fixture_directory, 0755), 0);
-	if (modes[_i].owner)
-		client.uid = status.st_uid;
+	if (modes[_i].owner) {
+		client.uid = STRANGER;
+		if (getuid() == 0)
+			ck_assert_int_eq(chown(fixture_path("closed/file"), STRANGER, 0), 0);
+		else
+			client.uid = status.st_uid;
+	}
 	if (modes[_i].group)
 		client.gid = status.st_gid;
-	/* Without root's rights, the test's own way to the file needs the owner's bits. */
-	if (getuid() != 0 && (!(modes[_i].directory & 0100) || !(modes[_i].file & 0400)))
-		return;
-
 	ck_assert_int_eq(chmod(fixture_path("closed/file"), modes[_i].file), 0);
 	ck_assert_int_eq(chmod(fixture_path("closed"), modes[_i].directory), 0);
 	ck_assert_msg(open_grant(&grant, &client, &opened) == modes[_i].result, "%d: %s", opened.result,
@@ -357,14 +371,6 @@ START_TEST(unsafe_lists)
 	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_UNSAFE_MODE);
 	ck_assert_int_eq(set_acl(fixture_path("closed/file"), 4), 0);
 	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
-
-	/* A directory's list may keep out whom its mode lets in. */
-	fixture_write("listed/file", "content", 0666);
-	ck_assert_int_eq(chmod(fixture_path("listed"), 0755), 0);
-	grant = grant_for("listed/file", GRANT_READ);
-	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
-	ck_assert_int_eq(set_acl(fixture_path("listed"), 5), 0);
-	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_UNSAFE_MODE);
 }
 END_TEST
 
@@ -484,6 +490,35 @@ START_TEST(roots_hard_links)
 }
 END_TEST
 
+START_TEST(unsafe_for_root)
+{
+	struct grant grant = grant_for("closed/file", GRANT_READ);
+
+	fixture_write("closed/file", "content", root_modes[_i].file);
+	ck_assert_int_eq(chmod(fixture_directory, 0755), 0);
+	ck_assert_int_eq(chown(fixture_path("closed/file"), root_modes[_i].owner, 0), 0);
+	ck_assert_int_eq(chown(fixture_path("closed"), root_modes[_i].owner, 0), 0);
+	ck_assert_int_eq(chmod(fixture_path("closed"), root_modes[_i].directory), 0);
+	ck_assert_msg(open_for(&grant, 0) == root_modes[_i].result, "%d: %s", opened.result, opened.reason);
+}
+END_TEST
+
+/* A directory's list may keep out whom its mode lets in. */
+START_TEST(unsafe_lists_for_root)
+{
+	struct grant grant = grant_for("listed/file", GRANT_READ);
+
+	fixture_write("listed/file", "content", 0666);
+	ck_assert_int_eq(chmod(fixture_directory, 0755), 0);
+	ck_assert_int_eq(open_for(&grant, 0), OPENER_OK);
+	if (set_acl(fixture_path("listed"), 5) < 0) {
+		ck_assert_int_eq(errno, ENOTSUP);
+		return;
+	}
+	ck_assert_int_eq(open_for(&grant, 0), OPENER_UNSAFE_MODE);
+}
+END_TEST
+
 START_TEST(created_in_a_set_group_directory)
 {
 	struct grant grant = grant_for("new", GRANT_WRITE);
@@ -523,6 +558,8 @@ static void add_root_tests(Suite *suite)
 
 	tcase_add_checked_fixture(root, setup, teardown);
 	tcase_add_test(root, roots_hard_links);
+	tcase_add_loop_test(root, unsafe_for_root, 0, ELEMENTSOF(root_modes));
+	tcase_add_test(root, unsafe_lists_for_root);
 	tcase_add_test(root, created_in_a_set_group_directory);
 	tcase_add_test(root, a_descriptor_opens_doors);
 	suite_add_tcase(suite, root);

@@ -156,15 +156,15 @@ static void ck_number(const char *of, const char *name, long long value)
 	ck_field(of, field);
 }
 
-/* A grant for this test's own user. */
+/* A grant for this test's own user, who owns the file: unless that is root, reading alone is unsafe. */
 static const char *grant(const char *name, const char *file)
 {
 	static char buffers[4][4096];
 	static unsigned next;
 	char *buffer = buffers[next++ % 4];
 
-	(void)snprintf(buffer, 4096, "[%s]\nPath=%s\nAllowUser=%u\n", name, file[0] == '/' ? file : fixture_path(file),
-		       getuid());
+	(void)snprintf(buffer, 4096, "[%s]\nPath=%s\nAccess=read-write\nAllowUser=%u\n", name,
+		       file[0] == '/' ? file : fixture_path(file), getuid());
 	return buffer;
 }
 
@@ -199,7 +199,7 @@ START_TEST(open_one)
 	ck_field(r, "MESSAGE_ID=" MESSAGE_ID_GRANTED);
 	ck_field(r, "PORTERD_FILE=one");
 	ck_assert_ptr_nonnull(strstr(r, "PORTERD_PATH=/"));
-	ck_field(r, "PORTERD_ACCESS=read");
+	ck_field(r, "PORTERD_ACCESS=read-write");
 	ck_field(r, "PORTERD_RESULT=granted");
 	ck_field(r, "PORTERD_REASON=AllowUser= names the client");
 	ck_number(r, "PORTERD_CLIENT_UID", getuid());
@@ -208,7 +208,7 @@ START_TEST(open_one)
 	ck_number(r, "PORTERD_INODE", (long long)status.st_ino);
 	ck_assert_ptr_nonnull(strstr(r, "\nPORTERD_DEVICE="));
 	ck_assert_ptr_nonnull(strstr(r, "\nPORTERD_SEQUENCE="));
-	ck_assert_ptr_nonnull(strstr(r, ") was opened for read for uid "));
+	ck_assert_ptr_nonnull(strstr(r, ") was opened for read-write for uid "));
 	ck_assert_str_eq(record(), "");
 	ck_assert_uint_eq(service.granted, 1);
 	ck_assert_uint_eq(service.refused, 0);

@@ -224,6 +224,7 @@ POLICY = """
 [key]
 Description=A key
 Path={d}/key
+Access=read-write
 AllowUser={me}
 
 [log]
@@ -282,7 +283,7 @@ def files_from_the_real_service():
         equal(raises(porter.FileMissing, connection.open_many, ["key", "gone"]).file, "gone")
         equal(bool(raises(porter.NotPermitted, connection.open, "other").reason), True, "a reason")
 
-        equal({f.name: (f.description, f.access) for f in connection.list()}["key"], ("A key", "read"))
+        equal({f.name: (f.description, f.access) for f in connection.list()}["key"], ("A key", "read-write"))
         equal([connection.check(name).permitted for name in ("key", "other", "gone")], [True, False, False])
         raises(porter.UnknownFile, connection.check, "nonsense")
 

@@ -111,13 +111,16 @@ def links_are_followed_only_within():
 
 @test
 def a_read_grant_does_not_become_write_access():
-    # The directory keeps everybody out, the file's mode alone would not.
+    # A directory keeps everybody out, or the unit's mounts do; the file's mode alone would not.
     FILES.mkdir(mode=0o755)
     (FILES / "closed").mkdir(mode=0o700)
     path = secret("closed/file", "content", mode=0o666)
     policy(grant("open-mode", path, "AllowUser=daemon") +
            grant("copied", path, "AllowUser=daemon", "Deliver=copy"))
     got = client_in_unit("open", "open-mode", User="daemon", ok=False)
+    equal(got["error"], "UnsafeMode")
+    (FILES / "closed").chmod(0o755)
+    got = client_in_unit("open", "open-mode", User="daemon", ReadOnlyPaths=FILES, ok=False)
     equal(got["error"], "UnsafeMode")
     equal(client_in_unit("open", "copied", User="daemon"), "content")
 
@@ -172,7 +175,7 @@ def other_peoples_files_and_directories():
 
 @test
 def a_device():
-    policy(grant("zero", "/dev/zero", "AllowUser=daemon", "Type=device") +
+    policy(grant("zero", "/dev/zero", "AllowUser=daemon", "Type=device", "Access=read-write") +
            grant("plain", "/dev/zero", "AllowUser=root"))
     got = in_unit("porterctl", "exec", "zero", "--", "head", "-c", "3", "/proc/self/fd/3",
                   User="daemon").stdout
