@@ -2,6 +2,7 @@
 """What the tests of the Python module share: the module, and a service that sends what it is told to."""
 
 import contextlib
+import faulthandler
 import os
 import sys
 
@@ -12,6 +13,9 @@ sys.path.insert(0, os.path.join(_ROOT, "src", "python"))
 from fake import *  # noqa: E402 and so harness
 
 import porter  # noqa: E402
+
+# Calls of the module wait for ever: a test that hangs says where, and fails.
+faulthandler.dump_traceback_later(PATIENCE * 12, exit=True)
 
 
 def open_fds():

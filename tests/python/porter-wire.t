@@ -120,7 +120,7 @@ BAD_OPENS = [
     (b'{"parameters":{"descriptor":0,"x":1e999}}', 1), (b'{"parameters":{"descriptor":0,"x":9223372036854775808}}', 1),
     (b'{"parameters":{"descriptor":0,"x":%s}}' % (b"9" * 900000), 1), (b"[" * 1000000, 1),
     (b'{"error":"io.porterd.Files.Busy"}', 1), (b'{"error":5}', 0), (b'{"error":false}', 0), (b'{"error":""}', 0),
-    (b'{"error":"a.b.C","continues":true}', 0), (b'{"error":"a.b.C","parameters":[]}', 0), (b'[]', 1), (b'null', 1),
+    (b'{"error":"","parameters":{"descriptor":0}}', 1), (b'{"error":"a.b.C","continues":true}', 0), (b'{"error":"a.b.C","parameters":[]}', 0), (b'[]', 1), (b'null', 1),
     (b'', 1), (b'\xff\xfe garbage', 1), (b'\xef\xbb\xbf' + OPENED, 1), (OPENED + b' x', 1),
     # Two replies to one call, and a piece of a second.
     (OPENED + b'\0{}', 1), (OPENED + b'\0{', 1),
@@ -172,6 +172,9 @@ def bad_answers_break_the_connection():
 def descriptors_that_nobody_asked_for_break_the_connection():
     with no_leak(), script((FOUND + b"}\0", 1)) as fake, porter.connect(fake.path) as connection:
         breaks(connection, errno.EBADMSG, connection.whoami)
+    with no_leak(), script((OPENED + b"\0", 1)) as fake, porter.connect(fake.path) as connection:
+        connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        breaks(connection, errno.EBADMSG, connection.open, "key")
 
 
 # --- the wire ---
@@ -286,23 +289,28 @@ def descriptors_that_find_no_room_are_not_half_taken():
         ready.set()
         go.wait(PATIENCE)
         send_fds(client, b'{"parameters":{"descriptors":[0,1,2]}}\0', fds)
-        for fd in fds:
-            os.close(fd)
+        # They take their room in this process until the client has given up.
         while client.recv(65536):
             pass
-    with no_leak(), Fake(serve=serve) as fake, porter.connect(fake.path) as connection:
-        ready.wait(PATIENCE)
-        lowest = os.dup(0)
-        os.close(lowest)
-        saved = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, saved[1]))
-        try:
-            go.set()
-            error = raises(porter.ProtocolError, connection.open_many, ["one", "two", "three"])
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, saved)
-        equal(error.errno, errno.EBADMSG)
-        equal(raises(porter.ConnectionError, connection.whoami).errno, errno.ENOTCONN)
+        for fd in fds:
+            os.close(fd)
+    # The second cannot tell by their number.
+    for verb, argument in (("open_many", ["one", "two", "three"]), ("call", "a.b.C")):
+        ready.clear()
+        go.clear()
+        with no_leak(), Fake(serve=serve) as fake, porter.connect(fake.path) as connection:
+            ready.wait(PATIENCE)
+            lowest = os.dup(0)
+            os.close(lowest)
+            saved = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, saved[1]))
+            try:
+                go.set()
+                error = raises(porter.ProtocolError, getattr(connection, verb), argument)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, saved)
+            equal(error.errno, errno.EBADMSG)
+            equal(raises(porter.ConnectionError, connection.whoami).errno, errno.ENOTCONN)
 
 
 main()
