@@ -112,7 +112,18 @@ static enum opener_result deliver_copy(const struct grant *grant, int pin, struc
 	if (fd < 0)
 		return opened_fail(opened, "its copy can't be opened", fd);
 	opened->fd = fd;
+	opened->copied = (size_t)size;
 	return OPENER_OK;
+}
+
+enum opener_result open_copy_again(const struct opened *first, struct opened *opened)
+{
+	int fd = pin_reopen(first->fd, O_RDONLY);
+
+	*opened = *first;
+	opened->fd = fd;
+	opened->copied = 0;
+	return fd < 0 ? opened_fail(opened, "its copy can't be opened", fd) : OPENER_OK;
 }
 
 /* connect() goes by path; the one through /proc leads to the pinned socket, whatever its own path is now. */

@@ -13,6 +13,9 @@
 /* Content above this is not delivered as a copy: it would sit in memory for as long as its receiver likes. */
 #define OPEN_COPY_MAX ((size_t)4 << 20)
 
+/* The same for all copies of one request. */
+#define OPEN_COPIES_MAX ((size_t)16 << 20)
+
 struct opened {
 	int fd;			  /* owned; negative: not opened */
 	enum opener_result result;
@@ -20,6 +23,7 @@ struct opened {
 	bool found;		  /* device and inode are known */
 	dev_t device;
 	ino_t inode;
+	size_t copied; /* bytes of memory that were filled with a copy */
 };
 
 /* Not opened, and nothing known. */
@@ -31,6 +35,9 @@ void opened_clear(struct opened *opened);
 /* Opens for a client whom decide() permitted it. Never blocks on what it finds: a FIFO is not opened, a
  * device and a socket are opened without waiting. Returns opened->result. */
 enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct opened *opened);
+
+/* Gives a second fd, with a place of its own, for the copy that `first` holds already. As open_grant(). */
+enum opener_result open_copy_again(const struct opened *first, struct opened *opened);
 
 /* Looks at everything that open_grant() does, and opens nothing. */
 enum opener_result open_check(const struct grant *grant, const struct identity *client, struct opened *opened);

@@ -7,6 +7,7 @@
 #include "opener/audit.h"
 #include "opener/client.h"
 #include "opener/decide.h"
+#include "opener/examine.h"
 #include "opener/open.h"
 
 #define REASON_UNKNOWN "the policy has no such file"
@@ -89,18 +90,47 @@ static void refuse_all(struct request *request, enum opener_result result, const
 	}
 }
 
+/* The copy of the same file that this request has made already, NULL if there is none. */
+static const struct file *find_copy(const struct file *files, uint32_t index)
+{
+	for (uint32_t i = 0; files[index].grant->copy && i < index; i++)
+		if (files[i].grant == files[index].grant)
+			return &files[i];
+	return NULL;
+}
+
+/* Copies are memory of ours that the client decides how long to keep, and a name that is asked for 253 times
+ * is no reason to make 253 of them. */
+static enum opener_result open_file(const struct request *request, struct file *files, uint32_t index,
+				    size_t *copied)
+{
+	struct opened *opened = &files[index].opened;
+	const struct file *first = find_copy(files, index);
+
+	if (first)
+		return open_copy_again(&first->opened, opened);
+	if (open_grant(files[index].grant, &request->client.identity, opened) != OPENER_OK)
+		return opened->result;
+	*copied += opened->copied;
+	if (*copied > OPEN_COPIES_MAX)
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "the copies of one request may not have more "
+				     "than %zu bytes together", OPEN_COPIES_MAX);
+	return OPENER_OK;
+}
+
 /* Decides on all before any is opened; then opens one after the other. Returns how many went well before the
  * first refusal, or all. */
 static uint32_t try_all(struct request *request, struct file *files)
 {
 	uint32_t count = request->header->count, first_refused = count;
+	size_t copied = 0;
 
 	for (uint32_t i = count; i > 0; i--)
 		if (decide_file(request, request->labels[i - 1], &files[i - 1]) != OPENER_OK)
 			first_refused = i - 1;
 
 	for (uint32_t i = 0; first_refused == count && i < count; i++)
-		if (open_grant(files[i].grant, &request->client.identity, &files[i].opened) != OPENER_OK) {
+		if (open_file(request, files, i, &copied) != OPENER_OK) {
 			files[i].reason = files[i].opened.reason;
 			first_refused = i;
 		}

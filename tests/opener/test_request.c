@@ -327,6 +327,63 @@ START_TEST(as_many_as_may_be)
 }
 END_TEST
 
+static void load_copies(int n)
+{
+	char all[8192] = "", name[32];
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), "copy%d", i);
+		fixture_write(name, name, 0600);
+		ck_assert_int_eq(truncate(fixture_path(name), 4 << 20), 0);
+		(void)snprintf(all + strlen(all), sizeof(all) - strlen(all),
+			       "[%s]\nPath=%s\nDeliver=copy\nAllowUser=%u\n", name, fixture_path(name), getuid());
+	}
+	load(all);
+}
+
+START_TEST(one_copy_is_enough)
+{
+	struct stat first, status;
+	char content[5];
+
+	load_copies(1);
+	start(OPENER_OPEN);
+	for (int i = 0; i < OPENER_FILES_MAX; i++)
+		add("copy0");
+	ck_assert_int_eq(serve(), OPENER_OK);
+	ck_assert_uint_eq(response.fds.count, OPENER_FILES_MAX);
+	ck_assert_int_eq(fstat(response.fds.fds[0], &first), 0);
+	for (size_t i = 0; i < response.fds.count; i++) {
+		ck_assert_int_eq(fstat(response.fds.fds[i], &status), 0);
+		ck_assert_uint_eq(first.st_ino, status.st_ino);
+		/* Each has a place of its own, and none can write. */
+		ck_assert_int_eq(read(response.fds.fds[i], content, 5), 5);
+		ck_assert_mem_eq(content, "copy0", 5);
+		ck_assert_int_eq(fcntl(response.fds.fds[i], F_GETFL) & O_ACCMODE, O_RDONLY);
+		ck_assert_int_eq(fcntl(response.fds.fds[i], F_GETFD), FD_CLOEXEC);
+	}
+	ck_assert_uint_eq(service.granted, OPENER_FILES_MAX);
+}
+END_TEST
+
+START_TEST(copies_are_bounded_together)
+{
+	load_copies(5);
+	start(OPENER_OPEN);
+	add("copy3");
+	add("copy0");
+	add("copy0");
+	add("copy1");
+	add("copy2");
+	ck_assert_int_eq(serve(), OPENER_OK);
+	add("copy4");
+	add("copy4");
+	ck_assert_int_eq(serve(), OPENER_NOT_PERMITTED);
+	ck_assert_uint_eq(response.header.index, 5);
+	ck_assert_str_eq(text(), "the copies of one request may not have more than 16777216 bytes together");
+}
+END_TEST
+
 /* What porterd must not send. The packet is a good one but for this. */
 static void spoil(int how)
 {
@@ -657,6 +714,8 @@ int main(void)
 	tcase_add_test(tests, no_fd_is_left_open);
 	tcase_add_test(tests, order_is_kept);
 	tcase_add_test(tests, as_many_as_may_be);
+	tcase_add_test(tests, one_copy_is_enough);
+	tcase_add_test(tests, copies_are_bounded_together);
 	tcase_add_loop_test(tests, spoilt_packets, 0, 12);
 	tcase_add_test(tests, spoilt_sizes);
 	tcase_add_test(tests, wrong_number_of_fds);
