@@ -94,10 +94,12 @@ static int serve_one(struct connection *connection)
 	ssize_t size;
 	int r;
 
+	/* For a packet that is not received as a whole. */
+	memset(packet, 0, sizeof(struct opener_request));
 	size = sockio_receive_fds(connection->fd, packet, sizeof(packet), &fds, MSG_DONTWAIT);
 	if (size == -EAGAIN)
 		return 0;
-	if (size < 0 && size != -EBADMSG)
+	if (size < 0 && size != -EBADMSG && size != -EMFILE)
 		return (int)size;
 	/* The end of a seqpacket connection looks like an empty packet, which no porterd sends. */
 	if (size == 0) {

@@ -293,6 +293,19 @@ static void serve(struct request *request, size_t size, const struct fdset *fds)
 		refuse_all(request, result, reason);
 }
 
+/* What can be answered to a packet that was not received as a whole. With the serial, where there is one: its
+ * sender waits for nothing else. */
+static void answer_lost(const void *packet, ssize_t size, struct opener_request *header, struct response *ret)
+{
+	memcpy(header, packet, sizeof(*header));
+	if (header->version != OPENER_WIRE_VERSION)
+		*header = (struct opener_request){ 0 };
+	if (size == -EMFILE)
+		answer(ret, OPENER_BUSY, "out of descriptors");
+	else
+		answer(ret, OPENER_BAD_REQUEST, "the request is too long, or more than descriptors came with it");
+}
+
 void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
 		   struct response *ret)
 {
@@ -312,8 +325,10 @@ void request_serve(struct request_service *service, const void *packet, ssize_t 
 	if (size >= (ssize_t)sizeof(header)) {
 		memcpy(&header, packet, sizeof(header));
 		serve(&request, (size_t)size, fds);
+	} else if (size >= 0) {
+		answer(ret, OPENER_BAD_REQUEST, "the request is too short");
 	} else {
-		answer(ret, OPENER_BAD_REQUEST, "the request is too short, too long, or its descriptors are lost");
+		answer_lost(packet, size, &header, ret);
 	}
 
 	ret->header.version = OPENER_WIRE_VERSION;

@@ -30,7 +30,8 @@ struct response {
 	struct fdset fds;	    /* owned */
 };
 
-/* Serves the packet of `size` bytes that came with `fds`, which are closed. -EBADMSG as `size`: a packet that
- * could not be received as a whole. The answer is complete in any case. */
+/* Serves the packet of `size` bytes that came with `fds`, which are closed. A packet that could not be received
+ * as a whole has -EMFILE as `size` (its descriptor found no room in this process) or -EBADMSG; then at least a
+ * header's bytes of `packet` are valid, or zero. The answer is complete in any case. */
 void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
 		   struct response *ret);

@@ -17,7 +17,7 @@ import time
 OPENER = os.path.join(os.environ.get("TOP_BUILDDIR", "."), "porterd-opener")
 REQUEST, REPLY, LABEL = "=IIQII", "=IIQIIIIII", 64
 OPEN, CHECK, LIST = 1, 2, 3
-OK, UNKNOWN, NOT_PERMITTED, MISSING, BAD_REQUEST = 0, 1, 2, 3, 8
+OK, UNKNOWN, NOT_PERMITTED, MISSING, BUSY, BAD_REQUEST = 0, 1, 2, 3, 7, 8
 ME = os.getuid()
 
 tests = []
@@ -359,7 +359,8 @@ def faulty_requests_do_no_harm():
         accepted, _end = opener.client()
         for packet in (b"x", request(OPEN, ["key"])[:-1], request(OPEN, ["key"]) + b"x", request(9, ["key"]),
                        request(OPEN, ["key"]) * 300, request(OPEN)):
-            equal(ask(porterd, packet, accepted)["result"], BAD_REQUEST, packet[:30])
+            reply = ask(porterd, packet, accepted)
+            equal((reply["result"], reply["serial"]), (BAD_REQUEST, 7 if len(packet) > 1 else 0), packet[:30])
         porterd.send(request(OPEN, ["key"]))
         equal(receive(porterd)["result"], BAD_REQUEST, "no fd")
         equal(ask(porterd, request(OPEN, ["key"]), opener.listener)["result"], BAD_REQUEST, "a listener")
@@ -438,6 +439,20 @@ def without_descriptors_new_connections_wait():
             equal(receive(late)["result"], OK)
         equal(opener.stop(), 0)
         equal(opener.said.count("New connections wait"), 1, "complaints")
+
+
+@test
+def without_descriptors_a_request_is_answered_at_once():
+    with some_file() as file, Opener(grant("key", file.name)) as opener, opener.connect() as porterd:
+        accepted, _end = opener.client()
+        equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], OK)
+        pid = opener.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        reply = ask(porterd, request(OPEN, ["key"], serial=4711), accepted)
+        equal((reply["result"], reply["serial"], reply["operation"]), (BUSY, 4711, OPEN))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], OK)
 
 
 @test

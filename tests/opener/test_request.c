@@ -459,8 +459,23 @@ START_TEST(spoilt_sizes)
 		ck_assert_uint_eq(response.header.serial,
 				  size < (ssize_t)sizeof(packet.header) ? 0 : packet.header.serial);
 	}
-	ck_assert_int_eq(serve_with(-EBADMSG, accepted), OPENER_BAD_REQUEST);
+}
+END_TEST
+
+/* Its sender waits for the serial. */
+START_TEST(lost_packets)
+{
+	start(OPENER_OPEN);
+	add("one");
+	ck_assert_int_eq(serve_with(-EMFILE, -1), OPENER_BUSY);
+	ck_assert_uint_eq(response.header.serial, packet.header.serial);
+	ck_assert_uint_eq(response.header.operation, OPENER_OPEN);
+	ck_assert_int_eq(serve_with(-EBADMSG, -1), OPENER_BAD_REQUEST);
+	ck_assert_uint_eq(response.header.serial, packet.header.serial);
+	packet.header.version = 0;
+	ck_assert_int_eq(serve_with(-EMFILE, -1), OPENER_BUSY);
 	ck_assert_uint_eq(response.header.serial, 0);
+	ck_assert_str_eq(record(), "");
 }
 END_TEST
 
@@ -718,6 +733,7 @@ int main(void)
 	tcase_add_test(tests, copies_are_bounded_together);
 	tcase_add_loop_test(tests, spoilt_packets, 0, 12);
 	tcase_add_test(tests, spoilt_sizes);
+	tcase_add_test(tests, lost_packets);
 	tcase_add_test(tests, wrong_number_of_fds);
 	tcase_add_loop_test(tests, wrong_kinds_of_fds, 0, 13);
 	tcase_add_test(tests, bound_clients);
