@@ -155,10 +155,7 @@ int identity_read(struct identity *identity, int socket_fd, unsigned parts)
 int identity_from_sender(struct identity *identity, struct sockio_sender *sender)
 {
 	identity_clear(identity);
-	/* A message that was sent before its receiver asked for credentials brings a header all the same, with
-	 * pid 0 and the overflow uid in it. */
-	if (!sender->attested ||
-	    (sender->credentials.pid == 0 && sender->credentials.uid == IDENTITY_UID_NOBODY))
+	if (!sender->attested)
 		return -ENODATA;
 
 	identity->uid = sender->credentials.uid;

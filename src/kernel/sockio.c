@@ -26,6 +26,9 @@ union control_credentials {
 	char space[CMSG_SPACE(sizeof(struct ucred))];
 };
 
+/* What the kernel says of uids that it can't name, unless told otherwise by sysctl. */
+#define OVERFLOW_UID 65534
+
 void sockio_sender_clear(struct sockio_sender *sender)
 {
 	fd_close(sender->pidfd);
@@ -98,23 +101,6 @@ ssize_t sockio_receive_packet(int fd, void *buffer, size_t size, bool *ret_end, 
 	return received;
 }
 
-ssize_t sockio_receive_datagram(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender)
-{
-	ssize_t received;
-
-	ret_sender->address_size = sizeof(ret_sender->address);
-	ret_sender->attested = false;
-	ret_sender->pidfd = -EBADF;
-	ret_sender->label[0] = '\0';
-
-	do
-		received = recvfrom(fd, buffer, size, MSG_DONTWAIT | MSG_TRUNC,
-				    (struct sockaddr *)&ret_sender->address, &ret_sender->address_size);
-	while (received < 0 && errno == EINTR);
-
-	return received < 0 ? -errno : received;
-}
-
 /* Reads one control header into the sender. -EBADMSG for anything unknown or of the wrong size. */
 static int take_attestation(const struct cmsghdr *header, struct sockio_sender *sender)
 {
@@ -128,7 +114,9 @@ static int take_attestation(const struct cmsghdr *header, struct sockio_sender *
 		if (length != sizeof(struct ucred))
 			return -EBADMSG;
 		memcpy(&sender->credentials, CMSG_DATA(header), sizeof(struct ucred));
-		sender->attested = true;
+		/* A message that was sent before its receiver asked for credentials brings a header all the
+		 * same, with pid 0 and the overflow uid in it. */
+		sender->attested = sender->credentials.pid != 0 || sender->credentials.uid != OVERFLOW_UID;
 		return 0;
 	case SCM_PIDFD:
 		if (length != sizeof(int))
@@ -173,6 +161,9 @@ ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio
 		return received;
 
 	ret_sender->address_size = message.msg_namelen;
+	/* The kernel does not promise a NUL behind a path. */
+	if (message.msg_namelen < sizeof(ret_sender->address))
+		((char *)&ret_sender->address)[message.msg_namelen] = '\0';
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
 		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
 			take_rights(h, &unwanted);
@@ -218,11 +209,14 @@ ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds,
 		strange |= !rights;
 	}
 
+	/* There was room for as many as the kernel sends in the control data, so it is this process that has none. */
+	if (!strange && (message.msg_flags & MSG_CTRUNC))
+		received = -EMFILE;
 	/* MSG_TRUNC: a packet longer than the buffer; its fds are as worthless as its missing bytes. */
-	if (strange || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
+	else if (strange || (message.msg_flags & MSG_TRUNC))
+		received = -EBADMSG;
+	if (received < 0)
 		fdset_clear(fds);
-		return -EBADMSG;
-	}
 	return received;
 }
 
@@ -233,18 +227,6 @@ ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags)
 	do
 		sent = send(fd, buffer, size, flags | MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
-
-	return sent < 0 ? -errno : sent;
-}
-
-ssize_t sockio_send_datagram(int fd, const void *buffer, size_t size, const struct sockio_sender *to)
-{
-	ssize_t sent;
-
-	do
-		sent = sendto(fd, buffer, size, MSG_DONTWAIT | MSG_NOSIGNAL,
-			      (const struct sockaddr *)&to->address, to->address_size);
-	while (sent < 0 && errno == EINTR);
 
 	return sent < 0 ? -errno : sent;
 }

@@ -22,7 +22,7 @@
 struct sockio_sender {
 	struct sockaddr_storage address;
 	socklen_t address_size; /* 0: the sender is bound to no address */
-	bool attested;		/* SCM_CREDENTIALS came with the message */
+	bool attested;		/* SCM_CREDENTIALS came with the message, and name somebody */
 	struct ucred credentials;
 	int pidfd;			/* SCM_PIDFD, owned; negative: none */
 	char label[SOCKIO_LABEL_MAX];	/* SCM_SECURITY; "": none */
@@ -40,10 +40,6 @@ ssize_t sockio_receive(int fd, void *buffer, size_t size, int flags);
  * real size; if that is larger than `size`, the rest of it is lost. */
 ssize_t sockio_receive_packet(int fd, void *buffer, size_t size, bool *ret_end, int flags);
 
-/* Receives one datagram and the sender's address (address_size 0: unbound); the rest of *ret_sender is
- * empty. Returns the datagram's real size, as above. */
-ssize_t sockio_receive_datagram(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender);
-
 /* Receives one message with all that the kernel attests of its sender (what of it, is the socket's options).
  * The caller clears *ret_sender. -EBADMSG: its control data did not fit or is not understood; all of it was
  * closed and the message is lost. Returns the real size; *ret_sender is valid for results >= 0 only. */
@@ -51,14 +47,12 @@ ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio
 				int flags);
 
 /* Receives one message, or some of a stream's bytes, and the fds that came along, into the empty set `fds`.
- * -EBADMSG as above, and for a packet longer than `size`. */
+ * -EBADMSG as above, and for a packet longer than `size`; -EMFILE: this process can't hold all the fds, so all were
+ * closed. In both cases the message is consumed and its bytes are in the buffer, as far as they fit. */
 ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds, int flags);
 
 /* Sends bytes or one packet. Returns how many of a stream's bytes the kernel took. */
 ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags);
-
-/* Sends one datagram to where `to` was received from. */
-ssize_t sockio_send_datagram(int fd, const void *buffer, size_t size, const struct sockio_sender *to);
 
 /* Sends the parts as one message; the fds (which stay the caller's) travel with its first byte. */
 ssize_t sockio_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds,

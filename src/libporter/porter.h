@@ -12,9 +12,10 @@
  *   -EINVAL       an argument is missing, empty, or not UTF-8
  *   -EMSGSIZE     the request or the reply is larger than PORTER_MESSAGE_MAX
  *   -ECONNRESET   the service closed the connection before it had answered
- *   -EBADMSG      the answer is not what the service's interface promises, or this process could not hold all
- *                 of its fds (RLIMIT_NOFILE); the fds that came are closed
- *   -ENOTCONN     an earlier call broke the connection (after -ECONNRESET, -EBADMSG and a reply's -EMSGSIZE)
+ *   -EBADMSG      the answer is not what the service's interface promises; the fds that came are closed
+ *   -EMFILE       this process could not hold all fds of the answer (RLIMIT_NOFILE); those that came are closed
+ *   -ENOTCONN     an earlier call broke the connection (after -ECONNRESET, -EBADMSG, -EMFILE and a reply's
+ *                 -EMSGSIZE)
  *   other values  the service answered with an error: porter_error_name() says which, see there
  */
 #ifndef PORTER_H

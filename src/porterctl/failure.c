@@ -137,8 +137,10 @@ int failure_call(const struct invocation *invocation, const struct porter *porte
 			"Try: journalctl -u porterd.service";
 		break;
 	case -EBADMSG:
-		words = "the answer is not one of porterd's, or brought more files than this process may "
-			"open. Is it the right socket? Try: ulimit -n";
+		words = "the answer is not one of porterd's. Is it the right socket?";
+		break;
+	case -EMFILE:
+		words = "the answer brought more files than this process may open. Try: ulimit -n";
 		break;
 	case -EMSGSIZE:
 		words = "the message is too long";

@@ -4,6 +4,7 @@
  */
 #include "porterd/answers.h"
 
+#include "kernel/return_address.h"
 #include "kernel/sockopt.h"
 #include "porterd/server.h"
 
@@ -45,25 +46,38 @@ static size_t count_waiting(const struct answers *answers, const struct sockio_s
 	return count;
 }
 
+static int send_to(int fd, const void *data, size_t size, const struct return_address *to)
+{
+	struct iovec part = { (void *)(uintptr_t)data, size };
+
+	return sockio_send_to(fd, &part, 1, (const struct sockaddr *)&to->address, to->size, -EBADF);
+}
+
 /* Sends from a socket made for this one datagram. The datagram stays with its receiver when the socket is
  * closed, charged to nobody else. -EPERM: the receiver is connected to another socket, ours. */
-static ssize_t send_aside(const void *data, size_t size, const struct sockio_sender *to)
+static int send_aside(const void *data, size_t size, const struct return_address *to)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return fd < 0 ? -errno : sockio_send_datagram(fd, data, size, to);
+	return fd < 0 ? -errno : send_to(fd, data, size, to);
 }
 
-static ssize_t send_now(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
+/* 0; -EAGAIN: the sender takes no more just now; or why it gets no answer. */
+static int send_now(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
 {
-	ssize_t sent;
+	struct return_address address;
+	int r = return_address_find(&address, to);
 
-	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full) {
-		sent = send_aside(data, size, to);
-		if (sent != -EPERM)
-			return sent;
-	}
-	return sockio_send_datagram(answers->fd, data, size, to);
+	if (r < 0)
+		return r == -EAGAIN ? -EHOSTUNREACH : r;
+
+	r = -EPERM;
+	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full)
+		r = send_aside(data, size, &address);
+	if (r == -EPERM)
+		r = send_to(answers->fd, data, size, &address);
+	return_address_clear(&address);
+	return r;
 }
 
 static void arm(struct answers *answers)
@@ -73,9 +87,16 @@ static void arm(struct answers *answers)
 	loop_event_changed(&answers->server->loop);
 }
 
-static void drop(struct answers *answers)
+static void drop(struct answers *answers, int error)
 {
-	answers->server->counts.undeliverable++;
+	struct server_counts *counts = &answers->server->counts;
+
+	if (error == -EDESTADDRREQ)
+		counts->unbound++;
+	else if (error == -ENODATA)
+		counts->unattested++;
+	else
+		counts->undeliverable++;
 }
 
 static void keep(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
@@ -84,13 +105,13 @@ static void keep(struct answers *answers, const void *data, size_t size, const s
 
 	if (answers->n_waiting >= WAITING_MAX || answers->waiting_bytes + size > WAITING_BYTES_MAX ||
 	    count_waiting(answers, to) >= WAITING_PER_SENDER_MAX) {
-		drop(answers);
+		drop(answers, -EAGAIN);
 		return;
 	}
 
 	waiting = malloc(sizeof(*waiting) + size);
 	if (!waiting) {
-		drop(answers);
+		drop(answers, -EAGAIN);
 		return;
 	}
 	waiting->next = NULL;
@@ -112,7 +133,7 @@ static void keep(struct answers *answers, const void *data, size_t size, const s
 
 void answers_send(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
 {
-	ssize_t sent;
+	int r;
 
 	/* Not past an earlier answer to the same sender. */
 	if (answers->first && count_waiting(answers, to) > 0) {
@@ -120,11 +141,11 @@ void answers_send(struct answers *answers, const void *data, size_t size, const 
 		return;
 	}
 
-	sent = send_now(answers, data, size, to);
-	if (sent == -EAGAIN)
+	r = send_now(answers, data, size, to);
+	if (r == -EAGAIN)
 		keep(answers, data, size, to);
-	else if (sent < 0)
-		drop(answers);
+	else if (r < 0)
+		drop(answers, r);
 }
 
 static struct waiting *unlink_waiting(struct answers *answers, struct waiting **at)
@@ -156,16 +177,16 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	while (*at) {
 		struct waiting *entry = *at;
-		ssize_t sent = -EAGAIN;
+		int r = -EAGAIN;
 
 		if (!must_wait(answers, entry))
-			sent = send_now(answers, entry->data, entry->size, &entry->to);
-		if (sent == -EAGAIN && ++entry->retries < RETRIES_MAX) {
+			r = send_now(answers, entry->data, entry->size, &entry->to);
+		if (r == -EAGAIN && ++entry->retries < RETRIES_MAX) {
 			at = &entry->next;
 			continue;
 		}
-		if (sent < 0)
-			drop(answers);
+		if (r < 0)
+			drop(answers, r);
 		free(unlink_waiting(answers, at));
 	}
 

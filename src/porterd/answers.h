@@ -21,5 +21,5 @@ struct server;
 int answers_new(struct answers **ret, struct server *server, int fd);
 void answers_free(struct answers *answers);
 
-/* Sends, keeps for later, or drops and counts. */
+/* Sends, keeps for later, or drops and counts: also where there is no way back (kernel/return_address). */
 void answers_send(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to);

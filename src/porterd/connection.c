@@ -125,9 +125,10 @@ static void accept_one(struct loop_source *source, uint32_t events)
 	(void)events;
 	fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		/* These are about nobody, or one client that is gone already. Anything else would be the same at
+		 * the next event, which would come at once. */
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 			server_pause(server, errno);
-		/* Anything else is about one client that is gone already. */
 		return;
 	}
 
@@ -200,6 +201,13 @@ void listener_pause(struct listener *listener)
 
 void listener_resume(struct listener *listener)
 {
-	if (listener->paused && loop_add(&listener->server->loop, &listener->source, EPOLLIN) >= 0)
+	int r;
+
+	if (!listener->paused)
+		return;
+	r = loop_add(&listener->server->loop, &listener->source, EPOLLIN);
+	if (r >= 0)
 		listener->paused = false;
+	else
+		server_pause(listener->server, -r);
 }

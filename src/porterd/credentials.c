@@ -62,6 +62,9 @@ static bool unit_matches(const struct identity *identity, const char *name)
 	return identity->unit && strcmp(identity->unit, name) == 0;
 }
 
+/* Names of one list: each is searched for in a file. */
+#define NAMES_MAX 64
+
 /* The lists of Check, each with the part of the identity that it is about. */
 static const struct check {
 	const char *name;
@@ -100,6 +103,8 @@ static int run_check(struct varlink_call *call)
 
 		if (!list)
 			continue;
+		if (json_array_size(list) > NAMES_MAX)
+			return varlink_reply_invalid_parameter(call, checks[i].name);
 		r = caller_identify(caller, checks[i].parts);
 		if (r < 0)
 			return r;

@@ -42,7 +42,7 @@ static int run_packet(struct packet_call *packet_call, struct caller *caller, co
 	r = size > PACKET_MAX ? -EMSGSIZE : varlink_dispatch(&packet_call->call, packet, size);
 	if (r == -EBADMSG || r == -EMSGSIZE)
 		counts->malformed++;
-	else
+	else if (r >= 0)
 		counts->requests++;
 	return r;
 }
@@ -60,6 +60,7 @@ static void credentials_packet_clear(struct connection *connection)
 {
 	struct credentials_packet *state = CONTAINER_OF(connection, struct credentials_packet, connection);
 
+	varlink_call_abandon(&state->call.call);
 	varlink_output_clear(&state->call.output);
 	if (state->begun)
 		caller_clear(&state->caller);
@@ -140,12 +141,11 @@ static void answer_datagram(struct listener *listener, struct sockio_sender *sen
 	caller_init(&caller, server, -EBADF);
 	if (identity_from_sender(&caller.identity, sender) < 0)
 		server->counts.unattested++;
-	else if (sender->address_size <= offsetof(struct sockaddr, sa_data))
-		server->counts.unbound++;
 	else if (run_packet(&packet_call, &caller, server->buffer.data, size) >= 0 &&
 		 varlink_output_pending(&packet_call.output))
 		answers_send(listener->answers, packet_call.output.data, packet_call.output.end, sender);
 
+	varlink_call_abandon(&packet_call.call);
 	varlink_output_clear(&packet_call.output);
 	caller_clear(&caller);
 }

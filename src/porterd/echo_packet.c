@@ -131,23 +131,28 @@ static void echo_datagrams(struct listener *listener)
 
 	for (unsigned i = 0; i < DATAGRAMS_PER_ROUND; i++) {
 		struct sockio_sender sender;
-		ssize_t received = sockio_receive_datagram(listener->source.fd, server->buffer.data,
-							   server->buffer.size, &sender);
+		ssize_t received = sockio_receive_attested(listener->source.fd, server->buffer.data,
+							   server->buffer.size, &sender, MSG_DONTWAIT);
 
+		if (received == -EBADMSG) {
+			server->counts.unattested++;
+			continue;
+		}
 		if (received < 0)
 			return;
 		server->counts.requests++;
-		if (sender.address_size <= offsetof(struct sockaddr, sa_data))
-			server->counts.unbound++;
-		else if ((size_t)received > server->buffer.size)
+		if ((size_t)received > server->buffer.size)
 			server->counts.oversized++;
 		else
 			answers_send(listener->answers, server->buffer.data, (size_t)received, &sender);
+		sockio_sender_clear(&sender);
 	}
 }
 
 const struct protocol echo_datagram_protocol = {
 	.name = "echo",
 	.type = SOCK_DGRAM,
+	/* Credentials tell whose socket an answer may go to. */
+	.attestation = PROTOCOL_ATTEST_PRESENCE,
 	.datagrams = echo_datagrams,
 };

@@ -15,6 +15,11 @@ static int reply_unavailable(struct varlink_call *call)
 	return varlink_reply_error(call, "io.porterd.Files.OpenerUnavailable", NULL);
 }
 
+static int reply_busy(struct varlink_call *call)
+{
+	return varlink_reply_error(call, "io.porterd.Files.Busy", NULL);
+}
+
 static struct varlink_call *call_of(struct opener_call *opener_call)
 {
 	return opener_call->userdata;
@@ -40,8 +45,8 @@ static int ask(struct varlink_call *call, enum opener_operation operation, const
 	caller->opener_call.userdata = call;
 	r = opener_call_start(&caller->opener_call, caller->server->opener, operation, labels, count, cursor,
 			      caller->socket_fd);
-	if (r == -ENOMEM)
-		return varlink_reply_error(call, "io.porterd.Files.Busy", NULL);
+	if (r == -ENOMEM || r == -EBUSY)
+		return reply_busy(call);
 	return r < 0 ? reply_unavailable(call) : 0;
 }
 
@@ -72,7 +77,7 @@ static int reply_refusal(struct varlink_call *call, const struct opener_reply *r
 	const char *name = asked_name(call, reply->index);
 
 	if (reply->result == OPENER_BUSY)
-		return varlink_reply_error(call, "io.porterd.Files.Busy", NULL);
+		return reply_busy(call);
 	if (reply->result == OPENER_TOO_MANY_FILES)
 		return varlink_reply_error(call, "io.porterd.Files.TooManyFiles",
 					   json_pack("{s:i}", "limit", OPENER_FILES_MAX));
@@ -117,6 +122,14 @@ static void open_done(struct opener_call *opener_call, const struct opener_reply
 	finish(call, r);
 }
 
+/* Asks for descriptors, if there is room for them. */
+static int ask_open(struct varlink_call *call, const char *const *names, size_t count)
+{
+	if (caller_reserve(call->caller, count) < 0)
+		return reply_busy(call);
+	return ask(call, OPENER_OPEN, names, count, 0, open_done);
+}
+
 static int run_open(struct varlink_call *call)
 {
 	const char *name = varlink_call_string(call, "file");
@@ -124,7 +137,7 @@ static int run_open(struct varlink_call *call)
 	if (!name_fits(name))
 		return varlink_reply_error(call, "io.porterd.Files.UnknownFile",
 					   json_pack("{s:s}", "file", name));
-	return ask(call, OPENER_OPEN, &name, 1, 0, open_done);
+	return ask_open(call, &name, 1);
 }
 
 static int run_open_many(struct varlink_call *call)
@@ -145,7 +158,7 @@ static int run_open_many(struct varlink_call *call)
 			return varlink_reply_error(call, "io.porterd.Files.UnknownFile",
 						   json_pack("{s:s}", "file", names[i]));
 	}
-	return ask(call, OPENER_OPEN, names, count, 0, open_done);
+	return ask_open(call, names, count);
 }
 
 /* Check */

@@ -120,14 +120,16 @@ static int report_failure(struct recorder *recorder, const char *what, int error
 /* The socket of the one client, for the signal handler. */
 static volatile sig_atomic_t single_fd = -1;
 
-static void on_terminate(int signal)
+static void on_terminate(int number)
 {
 	int saved = errno;
 
 	/* What was received before is still served, then the blocking receive finds the end. Nothing that
-	 * happens between looking at a flag and blocking can be missed this way. */
-	(void)signal;
-	(void)shutdown(single_fd, SHUT_RD);
+	 * happens between looking at a flag and blocking can be missed this way. A client that does not read
+	 * its answers is given as long as in the loop. */
+	(void)shutdown(single_fd, number == SIGALRM ? SHUT_RDWR : SHUT_RD);
+	if (number != SIGALRM)
+		(void)alarm(SERVER_DRAIN_SECONDS);
 	errno = saved;
 }
 
@@ -146,6 +148,7 @@ static int serve_single(const struct activated *client, struct recorder *recorde
 	single_fd = client->fd;
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGALRM, &action, NULL);
 	(void)sd_notify(false, "READY=1");
 
 	/* However a client leaves, that is its own affair. */

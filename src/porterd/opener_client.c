@@ -24,6 +24,7 @@ struct opener_client {
 	struct loop_source source; /* fd negative: not connected */
 	struct sockaddr_un address;
 	struct opener_call *first, *last; /* in the order of asking */
+	size_t n_unsent; /* of them: waiting for room in the connection, or for one */
 	uint64_t serial;
 	uint64_t complained_usec;
 	uint32_t events;
@@ -50,6 +51,8 @@ static void unlink_call(struct opener_call *call)
 	else
 		client->last = call->previous;
 
+	if (!call->sent)
+		client->n_unsent--;
 	call->client = NULL;
 	call->next = call->previous = NULL;
 	free(TAKE_POINTER(call->labels));
@@ -82,24 +85,84 @@ static void complain(struct opener_client *client, const char *what, int error)
 	(void)record_submit(client->server->recorder);
 }
 
-/* Every question that is under way gets the answer that there is none. Those asked meanwhile are not touched. */
-static void fail_all(struct opener_client *client)
+/* The first question that was asked before, and, unless `all`, sent. */
+static struct opener_call *find_doomed(struct opener_client *client, uint64_t serial, bool all)
+{
+	for (struct opener_call *call = client->first; call; call = call->next)
+		if (call->request.serial <= serial && (all || call->sent))
+			return call;
+	return NULL;
+}
+
+/* The questions that were sent, or all of them, get the answer that there is none. Whoever is told may ask anew
+ * at once, and may take others' questions back; so the list is looked at from its beginning each time. */
+static void fail_calls(struct opener_client *client, bool all)
 {
 	uint64_t serial = client->serial;
+	struct opener_call *call;
 
-	while (client->first && client->first->request.serial <= serial) {
-		struct opener_call *call = client->first;
-
+	while ((call = find_doomed(client, serial, all))) {
 		unlink_call(call);
 		call->done(call, NULL, NULL, NULL);
 	}
 }
 
+static void watch(struct opener_client *client, uint32_t events)
+{
+	if (client->events != events)
+		(void)loop_change(&client->server->loop, &client->source, events);
+	client->events = events;
+}
+
+static void opener_ready(struct loop_source *source, uint32_t events);
+
+static int connect_opener(struct opener_client *client)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	/* EAGAIN: its listen queue is full. There is no event for room in it, so this is a refusal. */
+	if (connect(fd, (const struct sockaddr *)&client->address, sizeof(client->address)) < 0)
+		return errno == EAGAIN ? -EBUSY : -errno;
+
+	client->source.fd = fd;
+	client->events = client->n_unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
+	r = loop_add(&client->server->loop, &client->source, client->events);
+	if (r < 0) {
+		client->source.fd = -EBADF;
+		return r;
+	}
+	(void)TAKE_FD(fd);
+	return 0;
+}
+
+/* The opener went away with what was sent to it. What was not sent goes to the next one. */
 static void lose(struct opener_client *client, const char *what, int error)
 {
 	complain(client, what, error);
 	disconnect(client);
-	fail_all(client);
+	fail_calls(client, false);
+	if (!client->first || client->source.fd >= 0)
+		return;
+
+	error = -connect_opener(client);
+	if (error <= 0)
+		return;
+	complain(client, "Can't reach", error);
+	fail_calls(client, true);
+}
+
+/* An answer of our own: there is no room for the descriptors just now. */
+static void answer_busy(struct opener_call *call)
+{
+	const struct opener_reply busy = { .operation = call->request.operation, .result = OPENER_BUSY };
+	struct fdset none;
+
+	fdset_init(&none);
+	unlink_call(call);
+	call->done(call, &busy, "", &none);
 }
 
 static int send_call(struct opener_client *client, struct opener_call *call, const char *labels)
@@ -117,29 +180,36 @@ static int send_call(struct opener_client *client, struct opener_call *call, con
 	return 0;
 }
 
-static void watch(struct opener_client *client, uint32_t events)
+static struct opener_call *find_unsent(struct opener_client *client)
 {
-	if (client->events != events)
-		(void)loop_change(&client->server->loop, &client->source, events);
-	client->events = events;
+	struct opener_call *call = client->first;
+
+	while (call && call->sent)
+		call = call->next;
+	return call;
 }
 
 /* Sends what found no room before. */
 static void send_waiting(struct opener_client *client)
 {
-	for (struct opener_call *call = client->first; call; call = call->next) {
-		int r;
+	struct opener_call *call;
 
-		if (call->sent)
-			continue;
-		r = send_call(client, call, call->labels);
+	while ((call = find_unsent(client))) {
+		int r = send_call(client, call, call->labels);
+
 		if (r == -EAGAIN)
 			return;
-		if (r < 0) {
+		if (r == -ETOOMANYREFS) {
+			answer_busy(call);
+			if (client->source.fd < 0)
+				return;
+		} else if (r < 0) {
 			lose(client, "Can't send to", -r);
 			return;
+		} else {
+			client->n_unsent--;
+			free(TAKE_POINTER(call->labels));
 		}
-		free(TAKE_POINTER(call->labels));
 	}
 	watch(client, EPOLLIN);
 }
@@ -161,8 +231,17 @@ static int take_answer(struct opener_client *client)
 	} packet;
 	struct opener_call *call;
 	struct fdset fds;
-	ssize_t size = sockio_receive_fds(client->source.fd, &packet, sizeof(packet) - 1, &fds, MSG_DONTWAIT);
+	ssize_t size;
 
+	packet.reply.serial = 0;
+	size = sockio_receive_fds(client->source.fd, &packet, sizeof(packet) - 1, &fds, MSG_DONTWAIT);
+	/* This process has no room for the descriptors of one answer: no fault of the opener's. */
+	if (size == -EMFILE) {
+		call = find_call(client, packet.reply.serial);
+		if (call)
+			answer_busy(call);
+		return 0;
+	}
 	if (size <= 0)
 		return size < 0 ? (int)size : -ECONNRESET;
 	if ((size_t)size < sizeof(packet.reply) || packet.reply.version != OPENER_WIRE_VERSION ||
@@ -201,28 +280,6 @@ static void opener_ready(struct loop_source *source, uint32_t events)
 		send_waiting(client);
 }
 
-static int connect_opener(struct opener_client *client)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	/* EAGAIN: its listen queue is full. There is no event for room in it, so this is a refusal. */
-	if (connect(fd, (const struct sockaddr *)&client->address, sizeof(client->address)) < 0)
-		return errno == EAGAIN ? -EBUSY : -errno;
-
-	client->source.fd = fd;
-	client->events = EPOLLIN;
-	r = loop_add(&client->server->loop, &client->source, EPOLLIN);
-	if (r < 0) {
-		client->source.fd = -EBADF;
-		return r;
-	}
-	(void)TAKE_FD(fd);
-	return 0;
-}
-
 /* Sends the question if there is room, after connecting anew where the opener was restarted. */
 static int send_or_reconnect(struct opener_client *client, struct opener_call *call, const char *labels)
 {
@@ -230,11 +287,12 @@ static int send_or_reconnect(struct opener_client *client, struct opener_call *c
 
 	if (client->source.fd >= 0) {
 		r = send_call(client, call, labels);
-		if (r >= 0 || r == -EAGAIN)
+		/* ETOOMANYREFS: too many descriptors of this user are unread, by clients or by the opener. */
+		if (r >= 0 || r == -EAGAIN || r == -ETOOMANYREFS)
 			return r;
 		/* Those who asked the old one get no answer of it any more. */
 		disconnect(client);
-		fail_all(client);
+		fail_calls(client, false);
 	}
 
 	/* One of them may have asked anew just now, and connected. */
@@ -261,19 +319,25 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	call->client_fd = client_fd;
 	call->sent = false;
 
-	r = client->last && !client->last->sent ? -EAGAIN : send_or_reconnect(client, call, packed);
+	/* Not past those who wait for room in the connection. Without one they wait for nothing. */
+	r = client->source.fd >= 0 && client->n_unsent > 0 ? -EAGAIN : send_or_reconnect(client, call, packed);
 	if (r == -EAGAIN) {
 		call->labels = malloc(count * OPENER_LABEL_SIZE + 1);
 		if (!call->labels)
 			return -ENOMEM;
 		memcpy(call->labels, packed, count * OPENER_LABEL_SIZE);
 		watch(client, EPOLLIN | EPOLLOUT);
+	} else if (r == -ETOOMANYREFS) {
+		return -EBUSY;
 	} else if (r < 0) {
 		complain(client, "Can't reach", -r);
 		disconnect(client);
+		fail_calls(client, false);
 		return r;
 	}
 
+	if (!call->sent)
+		client->n_unsent++;
 	call->since_usec = now_usec();
 	call->client = client;
 	call->next = NULL;
@@ -288,8 +352,12 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 
 bool opener_client_tick(struct opener_client *client)
 {
-	if (client->first && now_usec() - client->first->since_usec > PATIENCE_USEC)
-		lose(client, "No answer from", ETIMEDOUT);
+	if (client->first && now_usec() - client->first->since_usec > PATIENCE_USEC) {
+		/* Those who wait to be sent have waited for this opener as well. */
+		complain(client, "No answer from", ETIMEDOUT);
+		disconnect(client);
+		fail_calls(client, true);
+	}
 	return client->first;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * porterd's side of the opener: questions go out with the client's own socket, answers come back in order, and
- * nobody waits in between.
+ * porterd's side of the opener: questions go out with the client's own socket, answers come back, and
+ * nobody waits in between. A connection that has unsent questions sends them in their order, before any other.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ int opener_client_new(struct opener_client **ret, struct server *server, const c
 void opener_client_free(struct opener_client *client);
 
 /* Asks. `labels` are `count` strings shorter than OPENER_LABEL_SIZE. 0: done() will be called, but not from
- * here; -errno: the opener can't be reached. */
+ * here; -ENOMEM or -EBUSY: there is no room for the question now; other -errno: the opener can't be reached. */
 int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
 		      const char *const *labels, size_t count, uint32_t cursor, int client_fd);
 

@@ -6,8 +6,10 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "kernel/fdset.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
 #include "porterd/opener_client.h"
@@ -21,8 +23,6 @@
 #define PAUSE_USEC (100UL * 1000UL)
 /* How often that is told. */
 #define COMPLAINT_USEC (10UL * USEC_PER_SEC)
-/* How long a drain waits for clients that do not read. Units give more (TimeoutStopSec=). */
-#define DRAIN_USEC (5UL * USEC_PER_SEC)
 /* Full listeners start again when so many connections have gone. */
 #define FULL_HYSTERESIS 16
 
@@ -210,8 +210,17 @@ void server_drain(struct server *server)
 	for_each_listener(server, listener_pause);
 	for (struct connection *c = server->connections; c; c = c->next)
 		connection_drain(c);
-	arm(server, server->deadline, DRAIN_USEC);
+	arm(server, server->deadline, SERVER_DRAIN_SECONDS * USEC_PER_SEC);
 	server_connections_changed(server);
+}
+
+/* Of all that this process may hold, a part is for descriptors on their way to clients: if these do not take them,
+ * the others are still accepted and served. */
+static size_t descriptors_budget(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? FDSET_MAX : (size_t)limit.rlim_cur / 4;
 }
 
 static int add_timer(struct server *server, sd_event_source **ret, sd_event_time_handler_t handler)
@@ -247,6 +256,7 @@ int server_open(struct server *server, const struct server_options *options, str
 	int r;
 
 	*server = (struct server){ .recorder = recorder, .idle_usec = options->idle_usec };
+	server->descriptors_max = descriptors_budget();
 
 	r = loop_open(&server->loop);
 	if (r >= 0)

@@ -14,6 +14,10 @@ struct protocol;
 
 #define SERVER_CONNECTIONS_MAX 4096
 
+/* How long clients that do not read their answers are waited for when the daemon stops. Units give it more
+ * (TimeoutStopSec=). */
+#define SERVER_DRAIN_SECONDS 5
+
 /* Where connections and packets are received into, one for the whole process: what is not consumed at once is
  * copied to its connection. Larger than any packet that can be sent back; only touched pages cost memory. */
 struct server_buffer {
@@ -41,6 +45,8 @@ struct server {
 	struct listener *listeners;
 	struct connection *connections;
 	size_t n_connections;
+	size_t n_descriptors; /* asked for by clients, or not taken by them yet */
+	size_t descriptors_max;
 	size_t n_waiting; /* answers to datagrams that are to be tried again */
 	bool single; /* serves the one connection that it was started with */
 

@@ -132,6 +132,8 @@ static int send_output(struct varlink_stream *stream)
 			return (int)sent;
 		varlink_output_sent(output, (size_t)sent);
 	}
+	if (!stream->call.pending)
+		caller_release(&stream->caller);
 	return 0;
 }
 

@@ -186,6 +186,19 @@ static int run_call(struct varlink_call *call)
 	return method->run(call);
 }
 
+/* Vendors' extensions mean nothing here, and a call that is pending must not keep them. */
+static void drop_extensions(json_t *message)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(message, next, key, value) {
+		if (strchr(key, '.'))
+			(void)json_object_del(message, key);
+	}
+}
+
 int varlink_dispatch(struct varlink_call *call, const char *text, size_t size)
 {
 	int r = varlink_message_parse(text, size, &call->message);
@@ -198,6 +211,7 @@ int varlink_dispatch(struct varlink_call *call, const char *text, size_t size)
 		return r;
 	}
 
+	drop_extensions(call->message);
 	call->pending = true;
 	return run_call(call);
 }

@@ -137,10 +137,12 @@ void varlink_output_sent(struct varlink_output *output, size_t size)
 		varlink_output_clear(output);
 }
 
-/* Is the text nested no deeper than allowed? jansson's own limit is 2048 and fixed when it is built. */
-static bool depth_is_allowed(const char *text, size_t size)
+/* Is the text nested no deeper than allowed, and of no more values? jansson's own limit of depth is 2048 and fixed
+ * when it is built, and it knows none of values: 1 MiB of them can take 80 in memory. */
+static bool shape_is_allowed(const char *text, size_t size)
 {
 	unsigned depth = 0;
+	size_t values = 1;
 	bool in_string = false;
 
 	for (size_t i = 0; i < size; i++) {
@@ -154,7 +156,10 @@ static bool depth_is_allowed(const char *text, size_t size)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > VARLINK_DEPTH_MAX)
+			if (++depth > VARLINK_DEPTH_MAX || ++values > VARLINK_VALUES_MAX)
+				return false;
+		} else if (c == ',') {
+			if (++values > VARLINK_VALUES_MAX)
 				return false;
 		} else if ((c == '}' || c == ']') && depth > 0) {
 			depth--;
@@ -167,7 +172,7 @@ int varlink_message_parse(const char *text, size_t size, json_t **ret)
 {
 	_cleanup_json_ json_t *message = NULL;
 
-	if (!depth_is_allowed(text, size))
+	if (!shape_is_allowed(text, size))
 		return -EBADMSG;
 
 	message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);

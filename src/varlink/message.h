@@ -13,6 +13,7 @@
 
 #define VARLINK_MESSAGE_MAX (1024UL * 1024UL) /* bytes, without the NUL */
 #define VARLINK_DEPTH_MAX 64		      /* levels of objects and arrays */
+#define VARLINK_VALUES_MAX 16384UL	      /* about so many values: in memory each takes far more than its text */
 
 DEFINE_CLEANUP(json_t *, cleanup_json, json_decref)
 #define _cleanup_json_ _cleanup_(cleanup_json)

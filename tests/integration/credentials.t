@@ -138,6 +138,15 @@ def check_lists():
 
 
 @test
+def check_takes_so_many_names():
+    for kind, name, ask in WAYS[:2]:
+        with Program(kind, name) as program:
+            equal("parameters" in ask(program, "Check", {"users": ["x"] * 64}), True, "64")
+            equal(ask(program, "Check", {"groups": ["x"] * 65}),
+                  {"error": "org.varlink.service.InvalidParameter", "parameters": {"parameter": "groups"}}, "65")
+
+
+@test
 def nobody_satisfies_nothing():
     nobody = 65534
     for kind, name, ask in WAYS[:2]:

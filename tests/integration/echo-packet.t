@@ -4,6 +4,7 @@
 
 import os
 import select
+import signal
 import socket
 import time
 
@@ -144,9 +145,26 @@ def seqpacket_accepted():
         check_largest(program)
 
 
+def start_datagrams():
+    """A running echo. The kernel attests datagrams that were sent after the daemon had asked for it; before that
+    they are not answered where their sender is bound in the file system. PassCredentials= in a socket unit asks
+    before the daemon runs."""
+    program = Program(DATAGRAM)
+    with program.datagram_client("first") as client:
+        client.settimeout(0.2)
+        for _ in range(int(PATIENCE * 5)):
+            client.send(b"first")
+            try:
+                client.recv(10)
+                return program
+            except TimeoutError:
+                pass
+    raise AssertionError("no datagram is answered")
+
+
 @test
 def datagram_back_to_its_sender():
-    with Program(DATAGRAM) as program:
+    with start_datagrams() as program:
         clients = [program.datagram_client(f"c{n}") for n in range(5)]
         for size in SIZES:
             for number, client in enumerate(clients):
@@ -173,7 +191,7 @@ def datagram_not_connected_client_and_abstract_addresses():
 
 @test
 def datagram_unbound_sender_is_passed_over():
-    with Program(DATAGRAM) as program:
+    with start_datagrams() as program:
         unbound, bound = program.datagram_client(), program.datagram_client("bound")
         for _ in range(20):
             unbound.send(b"nobody")
@@ -183,7 +201,7 @@ def datagram_unbound_sender_is_passed_over():
 
 @test
 def datagram_full_queue_holds_up_nobody():
-    with Program(DATAGRAM) as program:
+    with start_datagrams() as program:
         lazy, other = program.datagram_client("lazy"), program.datagram_client("other")
         lazy.setblocking(False)
         sent = 0
@@ -215,7 +233,7 @@ def datagram_full_queue_holds_up_nobody():
 @test
 def datagram_send_buffer_filled_by_lazy_readers():
     """Unread answers are charged to the daemon's socket; those who read are served all the same."""
-    with Program(DATAGRAM) as program:
+    with start_datagrams() as program:
         address = program.path
         lazy = []
         for number in range(40):
@@ -233,6 +251,59 @@ def datagram_send_buffer_filled_by_lazy_readers():
             equal(other.recv(10), b"%d" % number, "the one who reads")
         for client in lazy:
             equal(len(client.recv(40000)), 30000, "a lazy one's first answer")
+
+
+def check_no_answer_to(program, victim, change):
+    """Sends from a socket whose path is something else by the time of the answer."""
+    path = os.path.join(program.directory, "client")
+    with program.datagram_client("client") as client:
+        program.process.send_signal(signal.SIGSTOP)
+        client.send(b"WATCHDOG=trigger")
+        change(path)
+        program.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        victim.setblocking(False)
+        try:
+            raise AssertionError(f"the answer went to somebody else: {victim.recv(100)}")
+        except BlockingIOError:
+            pass
+    os.unlink(path)
+    with program.datagram_client("after") as client:
+        client.send(b"alive")
+        equal(client.recv(10), b"alive", "the next")
+    os.unlink(os.path.join(program.directory, "after"))
+
+
+@test
+def datagram_answers_go_to_no_other_socket():
+    with start_datagrams() as program, socket.socket(socket.AF_UNIX, DATAGRAM) as victim:
+        victim_path = os.path.join(program.directory, "victim")
+        victim.bind(victim_path)
+
+        def link(path):
+            os.unlink(path)
+            os.symlink(victim_path, path)
+        check_no_answer_to(program, victim, link)
+
+        def link_to_itself(path):
+            os.unlink(path)
+            os.symlink(program.path, path)
+        check_no_answer_to(program, victim, link_to_itself)
+
+
+@test
+def datagram_answers_go_to_no_other_users_socket():
+    if os.geteuid() != 0:
+        raise Skip("only root can give a socket to somebody else")
+    with start_datagrams() as program:
+        with program.datagram_client("given") as client:
+            os.chown(os.path.join(program.directory, "given"), 4242, -1)
+            client.send(b"x")
+            client.settimeout(0.3)
+            try:
+                raise AssertionError(f"an answer to a socket that is not the sender's: {client.recv(10)}")
+            except TimeoutError:
+                pass
 
 
 main()

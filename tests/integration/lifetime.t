@@ -207,6 +207,21 @@ def sigterm_in_an_accepted_process():
 
 
 @test
+def sigterm_in_an_accepted_process_whose_client_does_not_read():
+    with Program(accept=True) as program, program.connect() as lazy:
+        lazy.sendall(b"first")
+        equal(lazy.recv(10), b"first")
+        pid = int(program.log().split(" as PID ")[1].split(".")[0])
+        lazy.setblocking(False)
+        while select.select([], [lazy], [], PATIENCE / 20)[1]:
+            lazy.send(b"x" * 65536)
+        os.kill(pid, signal.SIGTERM)
+        time.sleep(2)
+        equal("died" in program.log(), False, "it gives the client time")
+        eventually(lambda: f"Child {pid} died with code 0" in program.log(), "exit status 0")
+
+
+@test
 def exit_on_idle():
     with Program(arguments=["--exit-idle=1"]) as program:
         with program.connect() as client:

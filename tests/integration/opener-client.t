@@ -75,11 +75,17 @@ class Opener:
 class World:
     """porterd, an opener, and one client."""
 
-    def __init__(self, **options):
+    def __init__(self, limit=None):
         self.directory = tempfile.mkdtemp(prefix="porterd-opener-")
         self.opener = Opener(self.directory)
         self.opener.listen()
-        self.program = Program(name="varlink", arguments=[f"--opener={self.opener.path}"], **options)
+        arguments = [f"--opener={self.opener.path}"]
+        if limit:
+            command = WRAPPER + [PORTERD] + arguments
+            self.program = Program(name="varlink", program="/bin/sh", wrapper=[],
+                                   arguments=["-c", f'ulimit -n {limit}; exec "$@"', "sh"] + command)
+        else:
+            self.program = Program(name="varlink", arguments=arguments)
         self.client = Varlink(self.program.connect())
 
     def another(self):
@@ -357,6 +363,68 @@ def a_burst_of_askers_beyond_the_openers_queue():
         for number, client in enumerate(clients):
             equal(client.receive()["parameters"], {"file": f"f{number}", "reason": f"f{number}"})
             client.client.close()
+
+
+@test
+def an_opener_that_goes_away_with_a_full_queue_is_replaced_at_once():
+    with World() as w:
+        clients = [w.another() for _ in range(300)]
+        for client in clients:
+            for _ in range(6):
+                client.send("io.porterd.Files.Open", {"file": "x"})
+        w.opener.request()
+        time.sleep(0.2)
+        w.opener.hang_up()
+        w.client.send("io.porterd.Files.Check", {"file": "innocent"})
+        begin = time.monotonic()
+        while True:
+            request = w.opener.request()
+            request.reply(NOT_PERMITTED, text=b"no")
+            if request.labels == ["innocent"]:
+                break
+        equal(w.client.receive(), {"parameters": {"permitted": False, "reason": "no"}})
+        if time.monotonic() - begin > PATIENCE / 2:
+            raise AssertionError(f"it took {time.monotonic() - begin:.1f} s")
+        for client in clients:
+            client.client.close()
+
+
+@test
+def descriptors_that_are_not_taken_leave_room_for_others():
+    """A quarter of what the process may hold is for them: 50 of 200."""
+    with World(limit=200) as w:
+        lazy, other = w.client, w.another()
+
+        def ask(client, count):
+            client.send("org.varlink.service.GetInfo")  # left unread, so that the descriptors have to wait
+            client.send("io.porterd.Files.OpenMany", {"files": ["x"] * count})
+
+        def answer():
+            request = w.opener.request()
+            request.reply(fds=[0] * request.count)
+        ask(lazy, 40)
+        answer()
+        time.sleep(0.1)
+        other.send("io.porterd.Files.OpenMany", {"files": ["x"] * 20})
+        equal(other.receive(), {"error": "io.porterd.Files.Busy"})
+        equal("parameters" in w.another().call("io.porterd.Credentials.Get"), True, "a new client")
+        other.send("io.porterd.Files.Open", {"file": "x"})
+        answer()
+        equal(other.receive(), {"parameters": {"descriptor": 0}}, "what still fits")
+        lazy.receive()
+        equal(lazy.receive(), {"parameters": {"descriptors": list(range(40))}})
+        other.send("io.porterd.Files.OpenMany", {"files": ["x"] * 45})
+        answer()
+        equal(other.receive(), {"parameters": {"descriptors": list(range(45))}}, "after they were taken")
+        # Whoever leaves without them gives their place back.
+        ask(lazy, 45)
+        answer()
+        time.sleep(0.1)
+        lazy.client.close()
+        time.sleep(0.1)
+        other.send("io.porterd.Files.OpenMany", {"files": ["x"] * 45})
+        answer()
+        equal(other.receive(), {"parameters": {"descriptors": list(range(45))}}, "after the other has left")
 
 
 @test

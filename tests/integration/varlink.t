@@ -145,6 +145,8 @@ def malformed_closes_that_connection_and_no_other():
         b'{"method":"a.b.C","unknown":1}\0', b'{"method":"a.b.C","org.example":1}\0', b'{"method":"\xff"}\0',
         b'{"method":"a\\u0000b"}\0', deep.replace(b"[", b"[[").replace(b"]", b"]]"),
         b'{"method":"a.b.C","parameters":{"x":99999999999999999999}}\0', b"x" * (1 << 20) + b"xx",
+        # Small on the wire, large in memory.
+        b'{"method":"a.b.C","parameters":{"x":[' + b"{}," * 20000 + b"{}]}}\0",
     )
     with Program(name="varlink") as program, program.connect() as good:
         varlink = Varlink(good)

@@ -319,7 +319,7 @@ START_TEST(the_largest_packet_is_known)
 		else
 			ck_assert_int_eq((int)sent, (int)(size - 32));
 		ck_assert_int_gt((int)sent, 0);
-		ck_assert_int_eq((int)sockio_receive_datagram(ends[0], packet, size, &sender), (int)sent);
+		ck_assert_int_eq((int)sockio_receive_attested(ends[0], packet, size, &sender, 0), (int)sent);
 		close_both(ends);
 	}
 	free(packet);

@@ -266,7 +266,7 @@ START_TEST(fds_that_find_no_room_are_not_half_taken)
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &saved), 0);
 	limit = (struct rlimit){ (rlim_t)lowest + 1, saved.rlim_max };
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_int_eq(porter_open_many(porter, files, 3, fds), -EBADMSG);
+	ck_assert_int_eq(porter_open_many(porter, files, 3, fds), -EMFILE);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &saved), 0);
 	ck_assert_int_eq(fds[0], -1);
 	finish();
