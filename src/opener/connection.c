@@ -139,14 +139,14 @@ static int send_waiting(struct connection *connection)
 	return r < 0 ? r : 1;
 }
 
+/* While stopping, too, a porterd that never ceases to ask is served by turns: the loop must see its timer. */
 static void connection_serve(struct connection *connection)
 {
-	bool stopping = connection->owner->stopping;
 	int r = send_waiting(connection);
 
-	for (int i = 0; r > 0 && (stopping || i < REQUESTS_PER_WAKEUP); i++)
+	for (int i = 0; r > 0 && i < REQUESTS_PER_WAKEUP; i++)
 		r = serve_one(connection);
-	if (r < 0 || (stopping && !connection->waiting))
+	if (r < 0 || (r == 0 && connection->owner->stopping && !connection->waiting))
 		connection_close(connection);
 }
 

@@ -16,7 +16,7 @@ struct connection_owner {
 	sd_event *event;
 	struct request_service *service;
 	struct response *scratch; /* for the reply that is being made; shared by all connections */
-	bool stopping;		  /* serve what was received, then close */
+	bool stopping;		  /* a connection closes as soon as it has no request left */
 
 	void (*served)(struct connection_owner *owner);		     /* a request was answered */
 	void (*faulty)(struct connection_owner *owner, const char *why); /* one that porterd must not send */
@@ -28,8 +28,8 @@ struct connection_owner {
 /* Serves a connected non-blocking seqpacket socket. */
 int connection_new(struct connection_owner *owner, int fd /* consumes fd */);
 
-/* Serves what every connection has received by now and closes it, at once where its replies find room, when
- * they do otherwise. The owner is stopping. */
+/* Gives every connection its turn, now that the owner is stopping: those without a request are closed, those
+ * with more of them, or without room for their replies, when the loop has served the rest. */
 void connections_drain(struct connection_owner *owner);
 
 /* Closes all of them, without another word to the owner. */

@@ -321,11 +321,9 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	server->owner.stopping = true;
 	set_listening(server, false);
 	disarm(server->idle);
-	connections_drain(&server->owner);
-	if (server->n_connections == 0)
-		return sd_event_exit(server->event, 0);
 	arm(server->stop, STOP_USEC);
-	return 0;
+	connections_drain(&server->owner);
+	return server->n_connections == 0 ? sd_event_exit(server->event, 0) : 0;
 }
 
 /* Whoever connects just now is in the listening socket's queue, which the service manager holds too: it

@@ -311,6 +311,37 @@ def sigterm_answers_what_was_asked():
             raise AssertionError(f"only {sent} requests found room")
 
 
+def in_child(function):
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                function()
+        finally:
+            os._exit(0)
+    return child
+
+
+@test
+def sigterm_ends_it_whoever_keeps_asking():
+    with some_file() as file, Opener(grant("key", file.name, "Deliver=copy", "Access=read")) as opener, \
+            opener.connect() as porterd:
+        accepted, _end = opener.client()
+        # Much to do for the opener, little for who asks and who reads: there is always another request.
+        file.truncate(4 << 20)
+        packet = request(OPEN, ["key"])
+        children = [in_child(lambda: send(porterd, packet, accepted)), in_child(lambda: porterd.recv(4096))]
+        try:
+            opener.state("requests: ")
+            opener.process.send_signal(signal.SIGTERM)
+            opener.state("STOPPING=1")
+            equal(opener.wait(), 0)
+        finally:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+
 @test
 def who_was_not_accepted_yet_is_served_by_the_next_one():
     with Opener() as opener:
