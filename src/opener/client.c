@@ -67,6 +67,36 @@ static enum opener_result check_end(int fd, const char **reason)
 	return OPENER_OK;
 }
 
+/* Is this end's address one of these? Someone may have connected to another service of porterd's, or to a socket
+ * that porterd made itself, without a thought of files: such a connection stands for nobody's question. The
+ * address is as it was given to bind(): who has bound it where clients look for it, they meant to ask. */
+static bool is_at(int fd, const char *const *sockets)
+{
+	struct sockaddr_un address = { 0 };
+	socklen_t size = sizeof(address);
+	char name[sizeof(address.sun_path) + 1] = "";
+	size_t length;
+
+	if (!sockets)
+		return true;
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+	    size <= offsetof(struct sockaddr_un, sun_path))
+		return false;
+	length = MIN_OF((size_t)size - offsetof(struct sockaddr_un, sun_path), sizeof(address.sun_path));
+	memcpy(name, address.sun_path, length);
+	if (name[0] == '\0') {
+		/* An abstract name may hold NULs, which no name in the list does. */
+		if (memchr(name + 1, '\0', length - 1))
+			return false;
+		name[0] = '@';
+	}
+
+	for (; *sockets; sockets++)
+		if (strcmp(*sockets, name) == 0)
+			return true;
+	return false;
+}
+
 /* Is there no descriptor left to open anything with? Where the unit is not told, that may be why. */
 static bool is_short_of_fds(int fd)
 {
@@ -75,7 +105,7 @@ static bool is_short_of_fds(int fd)
 	return probe < 0;
 }
 
-enum opener_result client_read(struct client *client, int fd, const char **reason)
+enum opener_result client_read(struct client *client, int fd, const char *const *sockets, const char **reason)
 {
 	enum opener_result result = check_end(fd, reason);
 	struct identity *identity = &client->identity;
@@ -83,6 +113,10 @@ enum opener_result client_read(struct client *client, int fd, const char **reaso
 
 	if (result != OPENER_OK)
 		return result;
+	if (!is_at(fd, sockets)) {
+		*reason = "the client is not connected to a socket of porterd's for files (see --client-socket=)";
+		return OPENER_NOT_PERMITTED;
+	}
 
 	r = identity_read(identity, fd,
 			  IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT);

@@ -20,7 +20,9 @@ void client_init(struct client *client);
 void client_clear(struct client *client);
 
 /* Reads who connected to the other end of `fd`, which stays the caller's and of which nothing is received.
+ * `sockets` are the addresses where clients may have connected, ended by NULL: absolute paths, or "@" and an
+ * abstract name; NULL: anywhere.
  * OPENER_OK; OPENER_BAD_REQUEST for anything but the accepted end of an AF_UNIX stream connection;
- * OPENER_NOT_PERMITTED for a client that can't be told from the other end; OPENER_BUSY. *reason is a constant
- * string then. */
-enum opener_result client_read(struct client *client, int fd, const char **reason);
+ * OPENER_NOT_PERMITTED for a client that can't be told from the other end, or connected elsewhere; OPENER_BUSY.
+ * *reason is a constant string then. */
+enum opener_result client_read(struct client *client, int fd, const char *const *sockets, const char **reason);

@@ -21,10 +21,16 @@
 #define FD_NAME "opener"
 #define EXIT_IDLE_SECONDS 30
 #define EXIT_IDLE_SECONDS_MAX 86400
+#define CLIENT_SOCKETS_MAX 16
+
+/* Where porterd.socket and porterd-isolated.socket listen. */
+static const char *const standard_sockets[] = { "/run/porterd/io.porterd", "/run/porterd/isolated/io.porterd" };
 
 struct options {
 	const char *config_dir; /* NULL: the system's */
 	unsigned exit_idle;	/* seconds, 0: never */
+	const char *sockets[CLIENT_SOCKETS_MAX + ELEMENTSOF(standard_sockets) + 1]; /* where clients connect */
+	size_t n_sockets;
 };
 
 static void print_help(void)
@@ -34,6 +40,8 @@ static void print_help(void)
 	       "\n"
 	       "  --config-dir=DIR      read files.conf and files.conf.d/*.conf in DIR alone (for tests: whoever\n"
 	       "                        runs the opener may connect to it, too)\n"
+	       "  --client-socket=PATH  clients connect to porterd here, too; repeatable. With --config-dir=: nowhere\n"
+	       "                        else, or, if it is not given, anywhere\n"
 	       "  --exit-idle=SECONDS   exit after that long without a connection, 0: never (default %d)\n"
 	       "  --help                show this\n"
 	       "  --version             show the version\n"
@@ -71,11 +79,22 @@ static bool parse_seconds(const char *text, unsigned *ret)
 	return true;
 }
 
+/* A path, or "@" and an abstract name. */
+static bool add_socket(struct options *options, const char *address)
+{
+	if ((address[0] != '/' && address[0] != '@') || address[1] == '\0' ||
+	    options->n_sockets >= CLIENT_SOCKETS_MAX)
+		return false;
+	options->sockets[options->n_sockets++] = address;
+	return true;
+}
+
 /* -1 to go on, otherwise the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
 		{ "config-dir", required_argument, NULL, 'c' },
+		{ "client-socket", required_argument, NULL, 's' },
 		{ "exit-idle", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -87,6 +106,12 @@ static int parse_options(int argc, char **argv, struct options *options)
 		case 'c':
 			options->config_dir = optarg;
 			break;
+		case 's':
+			if (add_socket(options, optarg))
+				break;
+			(void)fprintf(stderr, "porterd-opener: --client-socket=%s: not an absolute path or @NAME, or "
+				      "more than %d of them\n", optarg, CLIENT_SOCKETS_MAX);
+			return EX_USAGE;
 		case 'i':
 			if (parse_seconds(optarg, &options->exit_idle))
 				break;
@@ -191,7 +216,17 @@ static void free_names(char ***names)
 	free(*names);
 }
 
-static int run(struct recorder *recorder, const struct options *options)
+/* NULL: anywhere. */
+static const char *const *find_client_sockets(struct options *options)
+{
+	if (options->config_dir)
+		return options->n_sockets > 0 ? options->sockets : NULL;
+	for (size_t i = 0; i < ELEMENTSOF(standard_sockets); i++)
+		options->sockets[options->n_sockets++] = standard_sockets[i];
+	return options->sockets;
+}
+
+static int run(struct recorder *recorder, struct options *options)
 {
 	_cleanup_(cleanup_server) struct server *server = NULL;
 	_cleanup_(free_names) char **names = NULL;
@@ -214,6 +249,7 @@ static int run(struct recorder *recorder, const struct options *options)
 	if (r >= 0)
 		return r;
 
+	server_options.sockets = find_client_sockets(options);
 	r = server_new(&server, recorder, &server_options);
 	if (r < 0) {
 		complain(recorder, NULL, "The opener can't start: %s", strerror(-r));

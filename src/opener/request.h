@@ -19,6 +19,7 @@
 struct request_service {
 	const struct policy *policy;
 	struct recorder *recorder;
+	const char *const *sockets; /* where clients connect, as of client_read() */
 	uint64_t requests; /* of any kind */
 	uint64_t granted;  /* files */
 	uint64_t refused;  /* files */

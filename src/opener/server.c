@@ -395,6 +395,7 @@ int server_new(struct server **ret, struct recorder *recorder, const struct serv
 	server->recorder = recorder;
 	server->options = *options;
 	server->service.recorder = recorder;
+	server->service.sockets = options->sockets;
 	server->connections_max = find_connections_max();
 
 	r = add_sources(server);

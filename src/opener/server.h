@@ -17,6 +17,7 @@
 
 struct server_options {
 	struct policy_source source; /* its strings stay the caller's and must outlive the server */
+	const char *const *sockets; /* where clients connect, ended by NULL; NULL: anywhere. As above */
 	uid_t users[SERVER_USERS_MAX]; /* who may connect */
 	size_t n_users;
 	uint64_t exit_idle_usec; /* 0: never */

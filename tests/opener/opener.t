@@ -385,6 +385,23 @@ def a_porterd_that_does_not_read_stalls_only_itself():
 
 
 @test
+def a_client_that_connected_elsewhere_is_refused():
+    with some_file() as file, tempfile.TemporaryDirectory() as directory:
+        with Opener(grant("key", file.name), options=[f"--client-socket={directory}/s"]) as opener, \
+                socket.socket(socket.AF_UNIX) as listener, opener.connect() as porterd:
+            accepted, _end = opener.client()
+            reply = ask(porterd, request(OPEN, ["key"]), accepted)
+            equal((reply["result"], reply["fds"]), (NOT_PERMITTED, []))
+            opener.says("was refused to nobody known: the client is not connected to a socket of porterd's")
+            listener.bind(f"{directory}/s")
+            listener.listen()
+            with socket.socket(socket.AF_UNIX) as end:
+                end.connect(f"{directory}/s")
+                accepted = listener.accept()[0]
+                equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], OK)
+
+
+@test
 def faulty_requests_do_no_harm():
     with some_file() as file, Opener(grant("key", file.name)) as opener, opener.connect() as porterd:
         accepted, _end = opener.client()
@@ -530,6 +547,7 @@ def wrong_starts():
     wrong_start(64, "systemctl start porterd-opener.socket", kinds=())
     wrong_start(78, "--config-dir=/nowhere: ", options=["--config-dir=/nowhere"])
     wrong_start(64, "--exit-idle=x", options=["--exit-idle=x"])
+    wrong_start(64, "--client-socket=x: ", options=["--client-socket=x"])
     wrong_start(64, "more: not an option", options=["more"])
     wrong_start(64, "--nonsense", options=["--nonsense"])
 

@@ -593,6 +593,45 @@ START_TEST(bound_clients)
 }
 END_TEST
 
+/* Who connected elsewhere did not ask for a file. */
+START_TEST(other_sockets)
+{
+	const char *const elsewhere[] = { "/run/porterd/io.porterd", "@listener", NULL };
+	const char *const here[] = { "/run/porterd/io.porterd", fixture_path("listener"), NULL };
+	const char *const abstract[] = { "@porterd-test-abstract", NULL };
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0porterd-test-abstract" };
+	const socklen_t size = offsetof(struct sockaddr_un, sun_path) + 22;
+	int fd, end;
+
+	load_three();
+	for (enum opener_operation operation = OPENER_OPEN; operation <= OPENER_LIST; operation++) {
+		start(operation);
+		if (operation != OPENER_LIST)
+			add("one");
+		service.sockets = elsewhere;
+		ck_assert_int_eq(serve(), OPENER_NOT_PERMITTED);
+		ck_assert_ptr_nonnull(strstr(text(), "not connected to a socket of porterd's"));
+		if (operation == OPENER_OPEN)
+			ck_field(record(), "PORTERD_RESULT=refused");
+		service.sockets = here;
+		ck_assert_int_eq(serve(), OPENER_OK);
+		if (operation == OPENER_OPEN)
+			ck_field(record(), "PORTERD_RESULT=granted");
+	}
+
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	end = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(connect(end, (struct sockaddr *)&address, size), 0);
+	fd = accept(fd, NULL, NULL);
+	start(OPENER_LIST);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_NOT_PERMITTED);
+	service.sockets = abstract;
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_OK);
+}
+END_TEST
+
 START_TEST(a_client_that_left)
 {
 	pid_t child;
@@ -737,6 +776,7 @@ int main(void)
 	tcase_add_test(tests, wrong_number_of_fds);
 	tcase_add_loop_test(tests, wrong_kinds_of_fds, 0, 13);
 	tcase_add_test(tests, bound_clients);
+	tcase_add_test(tests, other_sockets);
 	tcase_add_test(tests, a_client_that_left);
 	tcase_add_test(tests, nothing_of_the_client_is_received);
 	tcase_add_test(tests, strange_names_are_recorded_as_they_are);
