@@ -163,10 +163,11 @@ static enum opener_result deliver(const struct grant *grant, int pin, struct ope
 	return open_pinned(grant, pin, opened);
 }
 
-/* Owned by whom the opener runs as whatever a set-group-ID directory says, and with Mode= whatever the umask. */
+/* Mode= whatever the umask. The group is the opener's, or the directory's if that is set-group-ID, as for any file
+ * that is made there; changing it would take another capability. */
 static int adopt_created(const struct grant *grant, int fd, struct stat *ret)
 {
-	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, grant->mode) < 0 || fstat(fd, ret) < 0)
+	if (fchmod(fd, grant->mode) < 0 || fstat(fd, ret) < 0)
 		return -errno;
 	return 0;
 }
