@@ -188,7 +188,7 @@ bool identity_is_alive(const struct identity *identity)
 
 bool identity_in_group(const struct identity *identity, gid_t gid)
 {
-	if (gid == (gid_t)-1)
+	if (gid == (gid_t)-1 || gid == IDENTITY_GID_NOBODY)
 		return false;
 	if (identity->gid == gid)
 		return true;

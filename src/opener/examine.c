@@ -116,7 +116,8 @@ static bool inode_is_writable(int pin, const struct stat *status, const struct i
 	/* A member of the group whom it alone keeps out can leave it, or pass the fd on. */
 	if (writable & 002)
 		return true;
-	return writable && (!client->has_groups || identity_in_group(client, status->st_gid));
+	return writable && (!client->has_groups || status->st_gid == IDENTITY_GID_NOBODY ||
+			    identity_in_group(client, status->st_gid));
 }
 
 /* 1 for a directory that root as a client can't, or not for certain, search without a capability. */

@@ -218,6 +218,11 @@ START_TEST(groups_are_searched)
 	ck_assert(!identity_in_group(&identity, (gid_t)-1));
 	identity.gid = (gid_t)-1;
 	ck_assert(!identity_in_group(&identity, (gid_t)-1));
+	/* What the kernel says of every group that has no number here. */
+	identity.gid = 65534;
+	ck_assert(!identity_in_group(&identity, 65534));
+	groups[0] = 65534;
+	ck_assert(!identity_in_group(&identity, 65534));
 	identity.n_groups = 2;
 	ck_assert(!identity_in_group(&identity, 9));
 }

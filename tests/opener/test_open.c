@@ -519,6 +519,19 @@ START_TEST(unsafe_lists_for_root)
 }
 END_TEST
 
+/* A client in group 65534 is in no group that can be named, but the kernel lets it write all the same. */
+START_TEST(unsafe_for_nobodys_group)
+{
+	struct grant grant = grant_for("file", GRANT_READ);
+
+	fixture_write("file", "content", 0640);
+	ck_assert_int_eq(chown(fixture_path("file"), 0, 65534), 0);
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
+	ck_assert_int_eq(chmod(fixture_path("file"), 0660), 0);
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_UNSAFE_MODE);
+}
+END_TEST
+
 START_TEST(created_in_a_set_group_directory)
 {
 	struct grant grant = grant_for("new", GRANT_WRITE);
@@ -560,6 +573,7 @@ static void add_root_tests(Suite *suite)
 	tcase_add_test(root, roots_hard_links);
 	tcase_add_loop_test(root, unsafe_for_root, 0, ELEMENTSOF(root_modes));
 	tcase_add_test(root, unsafe_lists_for_root);
+	tcase_add_test(root, unsafe_for_nobodys_group);
 	tcase_add_test(root, created_in_a_set_group_directory);
 	tcase_add_test(root, a_descriptor_opens_doors);
 	suite_add_tcase(suite, root);
