@@ -342,7 +342,7 @@ START_TEST(unsafe_modes)
 END_TEST
 
 /* user::rw-, user:STRANGER:PERMISSIONS, group::r--, mask::PERMISSIONS, other::--- as the kernel keeps it. */
-static int set_acl(const char *path, uint16_t permissions)
+static int set_acl_of(const char *path, const char *name, uint16_t permissions)
 {
 	const struct {
 		uint32_t version;
@@ -354,7 +354,12 @@ static int set_acl(const char *path, uint16_t permissions)
 		  { { 1, 7, ~0U }, { 2, permissions, STRANGER }, { 4, 4, ~0U }, { 16, permissions, ~0U },
 		    { 32, 0, ~0U } } };
 
-	return setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0);
+	return setxattr(path, name, &acl, sizeof(acl), 0);
+}
+
+static int set_acl(const char *path, uint16_t permissions)
+{
+	return set_acl_of(path, "system.posix_acl_access", permissions);
 }
 
 START_TEST(unsafe_lists)
@@ -473,6 +478,23 @@ START_TEST(creation_follows_nothing)
 }
 END_TEST
 
+/* A list that the file would inherit gives others what Mode= keeps for its owner. */
+START_TEST(creation_inherits_nothing)
+{
+	struct grant grant = grant_for("listed/new", GRANT_WRITE);
+
+	fixture_write("listed/x", "", 0644);
+	if (set_acl_of(fixture_path("listed"), "system.posix_acl_default", 6) < 0) {
+		ck_assert_int_eq(errno, ENOTSUP);
+		return;
+	}
+	grant.create = true;
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_NOT_PERMITTED);
+	ck_assert_ptr_nonnull(strstr(opened.reason, "default access control list"));
+	ck_assert_int_lt(access(fixture_path("listed/new"), F_OK), 0);
+}
+END_TEST
+
 /* --- as root ----------------------------------------------------------------------------------------------- */
 
 START_TEST(roots_hard_links)
@@ -543,7 +565,7 @@ START_TEST(created_in_a_set_group_directory)
 	ck_assert_int_eq(open_grant(&grant, &(struct identity){ .uid = STRANGER }, &opened), OPENER_OK);
 	ck_assert_int_eq(fstat(opened.fd, &status), 0);
 	ck_assert_uint_eq(status.st_uid, 0);
-	ck_assert_uint_eq(status.st_gid, 0);
+	ck_assert_uint_eq(status.st_gid, STRANGER);
 }
 END_TEST
 
@@ -600,6 +622,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tests, copies_are_bounded);
 	tcase_add_test(tests, creation);
 	tcase_add_test(tests, creation_follows_nothing);
+	tcase_add_test(tests, creation_inherits_nothing);
 	suite_add_tcase(suite, tests);
 }
 
