@@ -147,6 +147,10 @@ int pin_is_kernel_control(int fd)
 		0x42494e4d, /* binfmt_misc */
 		0x6e736673, /* nsfs */
 		0x7655821,  /* resctrl */
+		0x6165676c, /* pstore */
+		0x6e667364, /* nfsd */
+		0x67596969, /* rpc_pipefs */
+		0x6c6f6f70, /* binder */
 	};
 	struct statfs status;
 
@@ -158,15 +162,30 @@ int pin_is_kernel_control(int fd)
 	return 0;
 }
 
-int pin_has_acl(int fd)
+static int has_attribute(int fd, const char *name)
 {
 	char path[PIN_PROC_PATH_SIZE];
 
 	/* fgetxattr() refuses O_PATH fds. */
 	pin_proc_path(fd, path);
-	if (getxattr(path, "system.posix_acl_access", NULL, 0) >= 0)
+	if (getxattr(path, name, NULL, 0) >= 0)
 		return 1;
 	return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+}
+
+int pin_has_acl(int fd)
+{
+	int r = has_attribute(fd, "system.posix_acl_access");
+
+	if (r != 0)
+		return r < 0 ? r : PIN_ACL_POSIX;
+	r = has_attribute(fd, "system.nfs4_acl");
+	return r > 0 ? PIN_ACL_NFS4 : r;
+}
+
+int pin_has_default_acl(int fd)
+{
+	return has_attribute(fd, "system.posix_acl_default");
 }
 
 int pin_walk(const char *path, pin_visitor visit, void *data)

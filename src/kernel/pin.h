@@ -35,9 +35,18 @@ void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);
  * cgroups, ...)? 1 or 0; -errno if that can't be told. */
 int pin_is_kernel_control(int fd);
 
-/* Does it have a POSIX access control list, so that its mode alone does not say who may do what? 1, 0 or
+enum pin_acl {
+	PIN_ACL_NONE = 0,
+	PIN_ACL_POSIX = 1, /* the mode's group bits are the most that anybody named in it has */
+	PIN_ACL_NFS4 = 2,  /* the mode says nothing certain */
+};
+
+/* Does it have an access control list, so that its mode alone does not say who may do what? enum pin_acl, or
  * -errno. Works for O_PATH fds. */
 int pin_has_acl(int fd);
+
+/* Does the directory have a list that every file made in it inherits? 1, 0 or -errno. */
+int pin_has_default_acl(int fd);
 
 /* Called with an O_PATH fd of one directory, its status, and how much of the path leads to it. Not 0 ends the
  * walk. */

@@ -106,13 +106,16 @@ static int way_is_shared(const struct grant *grant, const char *real)
 static bool inode_is_writable(int pin, const struct stat *status, const struct identity *client)
 {
 	mode_t writable = status->st_mode & 022;
+	int acl;
 
 	/* The owner can chmod() through any fd. */
 	if (client->uid == status->st_uid)
 		return true;
-	/* With an ACL the group bits are the most that anybody named in it has. */
-	if (pin_has_acl(pin) != 0)
+	acl = pin_has_acl(pin);
+	if (acl == PIN_ACL_POSIX)
 		return writable != 0;
+	if (acl != PIN_ACL_NONE)
+		return true;
 	/* A member of the group whom it alone keeps out can leave it, or pass the fd on. */
 	if (writable & 002)
 		return true;
@@ -205,5 +208,8 @@ enum opener_result examine_parent(int directory, struct opened *opened)
 		return opened_fail(opened, "its file system can't be examined", r);
 	if (r > 0)
 		return opened_refuse(opened, OPENER_WRONG_TYPE, "it is on a file system of kernel controls");
+	if (pin_has_default_acl(directory) != 0)
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "its directory has a default access control list, "
+				     "which would let others than Mode= says have it");
 	return OPENER_OK;
 }

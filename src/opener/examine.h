@@ -17,5 +17,6 @@ enum opener_result opened_fail(struct opened *opened, const char *what, int erro
 enum opener_result examine(const struct grant *grant, const struct identity *client, int pin,
 			   struct opened *opened);
 
-/* Is the directory, in which a file is to be made, on a file system for that? */
+/* Is the directory, in which a file is to be made, on a file system for that, and will the file be as Mode=
+ * says? */
 enum opener_result examine_parent(int directory, struct opened *opened);

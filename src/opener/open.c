@@ -197,6 +197,11 @@ static enum opener_result create(const struct grant *grant, bool check, bool *ra
 	}
 	if (fd < 0)
 		return opened_fail(opened, "it can't be made", -errno);
+	/* Mode 0600 left nothing of a list that it may have got after all; Mode= would bring it to life. */
+	if (pin_has_acl(fd) != 0) {
+		(void)unlinkat(parent, name, 0);
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it got an access control list from its directory");
+	}
 	r = adopt_created(grant, fd, &status);
 	if (r < 0)
 		return opened_fail(opened, "it can't be made", r);

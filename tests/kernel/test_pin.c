@@ -3,8 +3,10 @@
  * Pinning: what is followed and what is not, and that a pinned inode stays the same.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/xattr.h>
 
 #include "base/macro.h"
@@ -149,6 +151,25 @@ START_TEST(tells_kernel_controls)
 }
 END_TEST
 
+/* Those that this kernel has, mounted for the test alone. */
+START_TEST(tells_mounted_controls)
+{
+	static const char *const types[] = { "pstore", "nfsd", "rpc_pipefs", "binder", "configfs", "debugfs" };
+
+	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+		_cleanup_close_ int pin = -EBADF;
+
+		if (mount(types[i], fixture_path("a"), types[i], 0, NULL) < 0)
+			continue;
+		pin = pin_open(fixture_path("a"), NULL);
+		ck_assert_msg(pin_is_kernel_control(pin) == 1, "%s", types[i]);
+		ck_assert_int_eq(umount2(fixture_path("a"), MNT_DETACH), 0);
+	}
+}
+END_TEST
+
 /* "user::rw-,user:1:rw-,group::r--,mask::rw-,other::r--" as the kernel keeps it. */
 static const struct {
 	uint32_t version;
@@ -167,7 +188,21 @@ START_TEST(tells_acls)
 		ck_assert_int_eq(errno, ENOTSUP);
 		return;
 	}
-	ck_assert_int_eq(pin_has_acl(pin), 1);
+	ck_assert_int_eq(pin_has_acl(pin), PIN_ACL_POSIX);
+}
+END_TEST
+
+START_TEST(tells_default_acls)
+{
+	_cleanup_close_ int pin = pin_open(fixture_path("a/b"), NULL);
+
+	ck_assert_int_eq(pin_has_default_acl(pin), 0);
+	if (setxattr(fixture_path("a/b"), "system.posix_acl_default", &acl, sizeof(acl), 0) < 0) {
+		ck_assert_int_eq(errno, ENOTSUP);
+		return;
+	}
+	ck_assert_int_eq(pin_has_default_acl(pin), 1);
+	ck_assert_int_eq(pin_has_acl(pin), PIN_ACL_NONE);
 }
 END_TEST
 
@@ -226,6 +261,8 @@ int main(void)
 	tcase_add_test(pins, a_pin_stays);
 	tcase_add_test(pins, tells_kernel_controls);
 	tcase_add_test(pins, tells_acls);
+	tcase_add_test(pins, tells_default_acls);
+	tcase_add_test(pins, tells_mounted_controls);
 	tcase_add_test(pins, walks);
 	suite_add_tcase(suite, pins);
 	return fixture_run(suite);
