@@ -60,12 +60,25 @@ static enum opener_result decide_file(const struct request *request, const char 
 	return file->opened.result = decision.permitted ? OPENER_OK : OPENER_NOT_PERMITTED;
 }
 
-static void record_file(struct request *request, const char *label, const struct file *file, bool granted)
+static bool is_repeated(const struct request *request, uint32_t index)
+{
+	for (uint32_t i = 0; i < index; i++)
+		if (strcmp(request->labels[i], request->labels[index]) == 0)
+			return true;
+	return false;
+}
+
+/* One small request must not fill the journal: a name that it repeats is counted, and recorded once, but for
+ * the one that the answer is about. */
+static void record_file(struct request *request, uint32_t index, const struct file *file, bool granted)
 {
 	struct request_service *service = request->service;
+	const char *label = request->labels[index];
 
 	service->granted += granted;
 	service->refused += !granted;
+	if (request->response->header.index != index && is_repeated(request, index))
+		return;
 	audit_record(service->recorder, &(struct audit_entry){
 						.file = label,
 						.grant = file->grant,
@@ -86,7 +99,7 @@ static void refuse_all(struct request *request, enum opener_result result, const
 			.reason = reason,
 		};
 
-		record_file(request, request->labels[i], &file, false);
+		record_file(request, i, &file, false);
 	}
 }
 
@@ -149,6 +162,14 @@ static void serve_open(struct request *request)
 	}
 
 	refused = try_all(request, files);
+	if (refused < count) {
+		answer(response, files[refused].opened.result, files[refused].reason);
+		response->header.index = refused;
+	} else {
+		answer(response, OPENER_OK, "");
+		response->header.count = count;
+	}
+
 	for (uint32_t i = 0; i < count; i++) {
 		struct file *file = &files[i];
 
@@ -157,17 +178,9 @@ static void serve_open(struct request *request)
 				file->reason = REASON_ANOTHER;
 			opened_clear(&file->opened);
 		}
-		record_file(request, request->labels[i], file, refused == count);
+		record_file(request, i, file, refused == count);
 		if (refused == count)
 			(void)fdset_add(&response->fds, TAKE_FD(file->opened.fd));
-	}
-
-	if (refused < count) {
-		answer(response, files[refused].opened.result, files[refused].reason);
-		response->header.index = refused;
-	} else {
-		answer(response, OPENER_OK, "");
-		response->header.count = count;
 	}
 }
 
