@@ -64,7 +64,7 @@ def trace():
 def units_let_through_what_their_programs_call():
     if WRAPPER:
         raise Skip("something else is in front of the programs already")
-    if "Sanitizer" in open(PORTERD, "rb").read().decode("latin-1"):
+    if b"__asan_" in open(PORTERD, "rb").read():
         raise Skip("sanitizers make calls of their own")
     if not shutil.which("strace"):
         raise Skip("strace is not installed")
