@@ -259,7 +259,7 @@ def service():
                 file.write(text)
             os.chmod(file.name, mode)
         with Program(SEQPACKET, "opener", program=os.path.join(BUILD, "porterd-opener"),
-                     arguments=[f"--config-dir={directory}/config"]) as opener, \
+                     arguments=[f"--config-dir={directory}/config"], wrapper=wrapper_for_opener()) as opener, \
                 Program(STREAM, "varlink", arguments=[f"--opener={opener.path}"]) as porterd:
             yield porterd.path, directory
 
