@@ -17,6 +17,9 @@
 #define RESOLVE_CACHED 0x20
 #endif
 
+/* A look-up in the cache also fails when a rename or a mount anywhere gets in its way. */
+#define TRIES 4
+
 /* The name of a bound socket stays in the kernel's cache as long as it is bound, so a look-up that would have to
  * wait, for an automounter or a file server, is not one of a socket that is there. */
 static int pin_cached(const char *path)
@@ -25,7 +28,11 @@ static int pin_cached(const char *path)
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS,
 	};
-	long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	long fd = -1;
+
+	errno = EAGAIN;
+	for (unsigned i = 0; fd < 0 && errno == EAGAIN && i < TRIES; i++)
+		fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
 	/* Old kernels know neither, and old versions of valgrind know no openat2(2). */
 	if (fd < 0 && (errno == ENOSYS || errno == EINVAL))

@@ -21,7 +21,8 @@ struct return_address {
 /* Finds the way back. A socket in the file system is pinned without waiting for anything and must belong to the
  * sender's user; abstract addresses and other families are taken as they are.
  * -EDESTADDRREQ: the sender is bound to no address; -ENODATA: it can't be told whose the socket should be, because
- * the message carries no credentials; -EPERM: the socket is not the sender's; or why there is none. */
+ * the message carries no credentials; -EPERM: the socket is not the sender's; -EAGAIN: not to be found without
+ * waiting, but another try may do; or why there is none. */
 int return_address_find(struct return_address *ret, const struct sockio_sender *sender);
 
 void return_address_clear(struct return_address *address);

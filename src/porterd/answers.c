@@ -62,14 +62,14 @@ static int send_aside(const void *data, size_t size, const struct return_address
 	return fd < 0 ? -errno : send_to(fd, data, size, to);
 }
 
-/* 0; -EAGAIN: the sender takes no more just now; or why it gets no answer. */
+/* 0; -EAGAIN: try again; or why there is no answer. */
 static int send_now(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
 {
 	struct return_address address;
 	int r = return_address_find(&address, to);
 
 	if (r < 0)
-		return r == -EAGAIN ? -EHOSTUNREACH : r;
+		return r;
 
 	r = -EPERM;
 	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full)
