@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/macro.h"
+#include "base/number.h"
 
 /* Beyond this a file is no account file that a search from its top would suit. */
 #define FILE_MAX (4UL * 1024UL * 1024UL)
@@ -66,25 +67,6 @@ static int load(struct account_file *file)
 	return 0;
 }
 
-/* All digits, and no number that means "none". "010" is ten to some and eight to others, so it is neither. */
-static int parse_number(const char *text, size_t size, uint32_t *ret)
-{
-	uint64_t number = 0;
-
-	if (size == 0 || size > 10 || (size > 1 && text[0] == '0'))
-		return -EINVAL;
-	for (size_t i = 0; i < size; i++) {
-		if (!isdigit((unsigned char)text[i]))
-			return -EINVAL;
-		number = 10 * number + (uint64_t)(text[i] - '0');
-	}
-	if (number >= UINT32_MAX)
-		return -EINVAL;
-
-	*ret = (uint32_t)number;
-	return 0;
-}
-
 /* The third field of the line that begins with the name: both files have their number there. */
 static int find_number(const struct account_file *file, const char *name, uint32_t *ret)
 {
@@ -99,7 +81,7 @@ static int find_number(const struct account_file *file, const char *name, uint32
 			if (*field != ':')
 				return -EINVAL;
 			field++;
-			return parse_number(field, strcspn(field, ":\n"), ret);
+			return number_parse_id(field, strcspn(field, ":\n"), ret);
 		}
 		line = strchr(line, '\n');
 		if (line)
@@ -113,7 +95,7 @@ static int find(struct account_file *file, const char *name, uint32_t *ret)
 	int r;
 
 	if (isdigit((unsigned char)name[0]))
-		return parse_number(name, strlen(name), ret);
+		return number_parse_id(name, strlen(name), ret);
 	if (name[0] == '\0' || strpbrk(name, ":\n"))
 		return -EINVAL;
 

@@ -12,7 +12,9 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/clock.h"
 #include "base/macro.h"
+#include "base/number.h"
 #include "opener/server.h"
 #include "record/message_id.h"
 #include "record/record.h"
@@ -20,7 +22,6 @@
 #define PORTERD_USER "porterd"
 #define FD_NAME "opener"
 #define EXIT_IDLE_SECONDS 30
-#define EXIT_IDLE_SECONDS_MAX 86400
 #define CLIENT_SOCKETS_MAX 16
 
 /* Where porterd.socket and porterd-isolated.socket listen. */
@@ -28,7 +29,7 @@ static const char *const standard_sockets[] = { "/run/porterd/io.porterd", "/run
 
 struct options {
 	const char *config_dir; /* NULL: the system's */
-	unsigned exit_idle;	/* seconds, 0: never */
+	uint64_t exit_idle_usec; /* 0: never */
 	const char *sockets[CLIENT_SOCKETS_MAX + ELEMENTSOF(standard_sockets) + 1]; /* where clients connect */
 	size_t n_sockets;
 };
@@ -62,21 +63,6 @@ static _printf_(3, 4) void complain(struct recorder *recorder, const char *messa
 	record_begin(recorder, LOG_ERR, message_id);
 	record_field(recorder, "MESSAGE", message);
 	(void)record_submit(recorder);
-}
-
-static bool parse_seconds(const char *text, unsigned *ret)
-{
-	char *end;
-	unsigned long value;
-
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno != 0 || *end != '\0' || value > EXIT_IDLE_SECONDS_MAX)
-		return false;
-	*ret = (unsigned)value;
-	return true;
 }
 
 /* A path, or "@" and an abstract name. */
@@ -113,10 +99,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 				      "more than %d of them\n", optarg, CLIENT_SOCKETS_MAX);
 			return EX_USAGE;
 		case 'i':
-			if (parse_seconds(optarg, &options->exit_idle))
+			if (number_parse_seconds(optarg, &options->exit_idle_usec) >= 0)
 				break;
-			(void)fprintf(stderr, "porterd-opener: --exit-idle=%s: not a number of seconds up to %d\n",
-				      optarg, EXIT_IDLE_SECONDS_MAX);
+			(void)fprintf(stderr, "porterd-opener: --exit-idle=%s: not a number of seconds up to a year\n",
+				      optarg);
 			return EX_USAGE;
 		case 'h':
 			print_help();
@@ -231,7 +217,7 @@ static int run(struct recorder *recorder, struct options *options)
 	_cleanup_(cleanup_server) struct server *server = NULL;
 	_cleanup_(free_names) char **names = NULL;
 	_cleanup_free_ char *real = NULL;
-	struct server_options server_options = { .exit_idle_usec = options->exit_idle * UINT64_C(1000000) };
+	struct server_options server_options = { .exit_idle_usec = options->exit_idle_usec };
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
@@ -268,7 +254,7 @@ static int run(struct recorder *recorder, struct options *options)
 int main(int argc, char **argv)
 {
 	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
-	struct options options = { .exit_idle = EXIT_IDLE_SECONDS };
+	struct options options = { .exit_idle_usec = EXIT_IDLE_SECONDS * USEC_PER_SEC };
 	sigset_t signals;
 	int r = parse_options(argc, argv, &options);
 

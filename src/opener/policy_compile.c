@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <pwd.h>
 
+#include "base/number.h"
+#include "base/utf8.h"
 #include "kernel/identity.h"
 #include "opener/policy_raw.h"
 
@@ -87,33 +89,13 @@ static int compile_path(struct compiler *compiler, enum policy_key key, char **r
 	return *ret ? 0 : -ENOMEM;
 }
 
-static bool is_utf8(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-
-	while (*c) {
-		unsigned length = *c < 0x80 ? 1 : *c >= 0xc2 && *c < 0xe0 ? 2 : (*c & 0xf0) == 0xe0 ? 3 :
-				  *c >= 0xf0 && *c < 0xf5 ? 4 : 0;
-
-		/* Overlong forms, surrogates, and what lies beyond U+10FFFF show in the second byte. */
-		if (length == 0 || (*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) ||
-		    (*c == 0xf0 && c[1] < 0x90) || (*c == 0xf4 && c[1] > 0x8f))
-			return false;
-		for (unsigned i = 1; i < length; i++)
-			if ((c[i] & 0xc0) != 0x80)
-				return false;
-		c += length;
-	}
-	return true;
-}
-
 static int compile_description(struct compiler *compiler)
 {
 	const char *text = value(compiler, KEY_DESCRIPTION);
 
 	if (!text)
 		return 0;
-	if (strlen(text) > DESCRIPTION_MAX || !is_utf8(text)) {
+	if (strlen(text) > DESCRIPTION_MAX || !utf8_is_valid(text)) {
 		VALUE_ERROR(compiler, KEY_DESCRIPTION, "not UTF-8, or longer than %d bytes", DESCRIPTION_MAX);
 		return 0;
 	}
@@ -141,65 +123,54 @@ static void compile_mode(struct compiler *compiler)
 		compiler->grant->mode = (mode_t)strtoul(text, NULL, 8);
 }
 
-/* A number below 2^32 - 1, which is no ID; false if it is not written as a number. */
-static bool parse_number(const char *text, size_t length, unsigned long long *ret)
+static bool find_uid(const char *name, uint32_t *ret)
 {
-	char digits[11];
+	const struct passwd *entry = getpwnam(name);
 
-	if (length == 0 || length >= sizeof(digits) || strspn(text, "0123456789") < length)
+	if (entry)
+		*ret = entry->pw_uid;
+	return entry;
+}
+
+static bool find_gid(const char *name, uint32_t *ret)
+{
+	const struct group *entry = getgrnam(name);
+
+	if (entry)
+		*ret = entry->gr_gid;
+	return entry;
+}
+
+/* The number of a user or group. False where the word is in error, and was reported. */
+static bool compile_id(struct compiler *compiler, enum policy_key key, const char *word, uint32_t *ret)
+{
+	const char *kind = key == KEY_ALLOW_USER ? "user" : "group";
+
+	if (word[strspn(word, "0123456789")] == '\0') {
+		if (number_parse_id(word, strlen(word), ret) < 0) {
+			VALUE_ERROR(compiler, key, "\"%.64s\" is not the number of a %s: it is too large, or begins "
+				    "with a 0", word, kind);
+			return false;
+		}
+	} else {
+		bool found;
+
+		errno = 0;
+		found = key == KEY_ALLOW_USER ? find_uid(word, ret) : find_gid(word, ret);
+		if (!found) {
+			VALUE_ERROR(compiler, key, "there is no %s \"%.64s\"%s%s", kind, word, errno ? ": " : "",
+				    errno ? strerror(errno) : "");
+			return false;
+		}
+	}
+
+	/* The overflow IDs are everybody's who can't be named, so nobody's to be granted anything. */
+	if (*ret == IDENTITY_UID_NOBODY) {
+		VALUE_ERROR(compiler, key, "\"%.64s\" is %u, which is what anybody looks like who can't be named",
+			    word, *ret);
 		return false;
-	memcpy(digits, text, length);
-	digits[length] = '\0';
-	*ret = strtoull(digits, NULL, 10);
-	return *ret < UINT32_MAX;
-}
-
-/* The overflow IDs are everybody's who can't be named, so nobody's to be granted anything. */
-static int check_id(struct compiler *compiler, enum policy_key key, const char *word, unsigned long long id)
-{
-	if (id != IDENTITY_UID_NOBODY)
-		return 1;
-	VALUE_ERROR(compiler, key, "\"%.64s\" is %llu, which is what anybody looks like who can't be named", word,
-		    id);
-	return 0;
-}
-
-static int find_user(struct compiler *compiler, const char *word, uid_t *ret)
-{
-	unsigned long long id;
-	struct passwd *entry;
-
-	if (!parse_number(word, strlen(word), &id)) {
-		errno = 0;
-		entry = getpwnam(word);
-		if (!entry) {
-			VALUE_ERROR(compiler, KEY_ALLOW_USER, "there is no user \"%.64s\"%s%s", word,
-				    errno ? ": " : "", errno ? strerror(errno) : "");
-			return 0;
-		}
-		id = entry->pw_uid;
 	}
-	*ret = (uid_t)id;
-	return check_id(compiler, KEY_ALLOW_USER, word, id);
-}
-
-static int find_group(struct compiler *compiler, const char *word, gid_t *ret)
-{
-	unsigned long long id;
-	struct group *entry;
-
-	if (!parse_number(word, strlen(word), &id)) {
-		errno = 0;
-		entry = getgrnam(word);
-		if (!entry) {
-			VALUE_ERROR(compiler, KEY_ALLOW_GROUP, "there is no group \"%.64s\"%s%s", word,
-				    errno ? ": " : "", errno ? strerror(errno) : "");
-			return 0;
-		}
-		id = entry->gr_gid;
-	}
-	*ret = (gid_t)id;
-	return check_id(compiler, KEY_ALLOW_GROUP, word, id);
+	return true;
 }
 
 /* A unit that processes can be in: NAME.service, NAME@INSTANCE.service, or a scope. */
@@ -221,7 +192,7 @@ static bool unit_is_valid(const char *word)
 	return true;
 }
 
-static int find_unit(struct compiler *compiler, const char *word, char **ret)
+static int compile_unit(struct compiler *compiler, const char *word, char **ret)
 {
 	if (!unit_is_valid(word)) {
 		VALUE_ERROR(compiler, KEY_ALLOW_UNIT, "\"%.256s\" is not the full name of a unit that processes "
@@ -232,21 +203,21 @@ static int find_unit(struct compiler *compiler, const char *word, char **ret)
 	return *ret ? 1 : -ENOMEM;
 }
 
-static int find_entry(struct compiler *compiler, enum policy_key key, const char *word)
+static int compile_entry(struct compiler *compiler, enum policy_key key, const char *word)
 {
 	struct grant *grant = compiler->grant;
 	int r;
 
 	if (key == KEY_ALLOW_USER) {
-		r = find_user(compiler, word, &grant->users[grant->n_users]);
-		grant->n_users += r > 0;
-	} else if (key == KEY_ALLOW_GROUP) {
-		r = find_group(compiler, word, &grant->groups[grant->n_groups]);
-		grant->n_groups += r > 0;
-	} else {
-		r = find_unit(compiler, word, &grant->units[grant->n_units]);
-		grant->n_units += r > 0;
+		grant->n_users += compile_id(compiler, key, word, &grant->users[grant->n_users]);
+		return 0;
 	}
+	if (key == KEY_ALLOW_GROUP) {
+		grant->n_groups += compile_id(compiler, key, word, &grant->groups[grant->n_groups]);
+		return 0;
+	}
+	r = compile_unit(compiler, word, &grant->units[grant->n_units]);
+	grant->n_units += r > 0;
 	return r < 0 ? r : 0;
 }
 
@@ -269,7 +240,7 @@ static int compile_list(struct compiler *compiler, enum policy_key key)
 			VALUE_ERROR(compiler, key, "more than %d entries are too many", POLICY_LIST_MAX);
 			return 0;
 		}
-		r = find_entry(compiler, key, word);
+		r = compile_entry(compiler, key, word);
 		if (r < 0)
 			return r;
 	}

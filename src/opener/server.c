@@ -11,20 +11,16 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "kernel/sockopt.h"
 #include "opener/connection.h"
 #include "record/message_id.h"
-
-#define USEC_PER_SEC ((uint64_t)1000000)
-#define USEC_PER_MSEC ((uint64_t)1000)
 
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 #define STATUS_USEC USEC_PER_SEC
 #define STOP_USEC (5 * USEC_PER_SEC)
 #define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + 64)
-#define COMPLAINT_USEC (10 * USEC_PER_SEC)
 
 struct server {
 	struct connection_owner owner;
@@ -42,32 +38,13 @@ struct server {
 	sd_event_source *resume, *idle, *status, *stop;
 	size_t n_connections, connections_max;
 
-	char told[256];	     /* the status that the service manager knows */
-	uint64_t complained; /* when something was last complained of that can come again and again */
+	char told[256]; /* the status that the service manager knows */
+	struct complaint repeating;
 };
 
 static struct server *server_of(struct connection_owner *owner)
 {
 	return CONTAINER_OF(owner, struct server, owner);
-}
-
-static uint64_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Is it time to complain again? What can be repeated by whoever causes it must not fill the journal. */
-static bool may_complain(struct server *server)
-{
-	uint64_t now = now_usec();
-
-	if (server->complained != 0 && now - server->complained < COMPLAINT_USEC)
-		return false;
-	server->complained = now;
-	return true;
 }
 
 static void arm(sd_event_source *timer, uint64_t usec)
@@ -145,7 +122,7 @@ static void on_faulty(struct connection_owner *owner, const char *why)
 {
 	struct server *server = server_of(owner);
 
-	if (may_complain(server))
+	if (complaint_is_due(&server->repeating))
 		record_message(server->recorder, LOG_WARNING, "porterd sent a request that it must not send: %s",
 			       why);
 }
@@ -182,7 +159,7 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *data)
 static void pause_listening(struct server *server, const char *why)
 {
 	set_listening(server, false);
-	if (may_complain(server)) {
+	if (complaint_is_due(&server->repeating)) {
 		record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
 		record_format(server->recorder, "MESSAGE", "New connections wait: %s", why);
 		(void)record_submit(server->recorder);
@@ -293,7 +270,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec());
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
 	reload_policy(server);
 	tell_status(server, "READY=1\n");
 	return 0;

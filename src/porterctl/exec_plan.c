@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "base/macro.h"
+#include "base/number.h"
 #include "porterctl/failure.h"
 
 void exec_plan_clear(struct exec_plan *plan)
@@ -24,16 +25,11 @@ void exec_plan_clear(struct exec_plan *plan)
 static int parse_fd(const char *text)
 {
 	struct rlimit limit;
-	char *end;
-	long number;
+	uint64_t number;
 
-	if (!isdigit((unsigned char)*text))
+	if (number_parse(text, strlen(text), INT_MAX, &number) < 0)
 		return -1;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno || *end || number > INT_MAX)
-		return -1;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)number >= limit.rlim_cur)
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && number >= limit.rlim_cur)
 		return -1;
 	return (int)number;
 }

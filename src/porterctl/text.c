@@ -5,35 +5,10 @@
 #include "porterctl/text.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/macro.h"
+#include "base/utf8.h"
 #include "porterctl/failure.h"
-
-/* Decodes one character. Returns its bytes, 0 where there is no UTF-8. */
-static size_t decode(const unsigned char *text, uint32_t *ret)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t size = text[0] < 0x80   ? 1
-		      : text[0] < 0xc0 ? 0
-		      : text[0] < 0xe0 ? 2
-		      : text[0] < 0xf0 ? 3
-		      : text[0] < 0xf8 ? 4
-				       : 0;
-	uint32_t character = size == 1 ? text[0] : text[0] & (0x7fU >> size);
-
-	for (size_t i = 1; i < size; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		character = character << 6 | (text[i] & 0x3f);
-	}
-	if (size == 0 || character < least[size] || character > 0x10ffff ||
-	    (character >= 0xd800 && character <= 0xdfff))
-		return 0;
-
-	*ret = character;
-	return size;
-}
 
 static bool steers_terminal(uint32_t character)
 {
@@ -45,27 +20,26 @@ static bool steers_terminal(uint32_t character)
 
 char *text_escape(const char *text)
 {
-	const unsigned char *position = (const unsigned char *)text;
 	/* The worst: each byte becomes four. */
 	char *escaped = malloc(strlen(text) * 4 + 1), *end = escaped;
 
 	if (!escaped)
 		failure_out_of_memory();
 
-	while (*position) {
+	while (*text) {
 		uint32_t character;
-		size_t size = decode(position, &character);
+		size_t size = utf8_decode(text, &character);
 
 		if (size > 0 && !steers_terminal(character)) {
-			memcpy(end, position, size);
+			memcpy(end, text, size);
 			end += size;
 		} else if (size > 1) {
 			end += sprintf(end, "\\u%04x", (unsigned)character);
 		} else {
-			end += sprintf(end, "\\x%02x", *position);
+			end += sprintf(end, "\\x%02x", (unsigned char)*text);
 			size = 1;
 		}
-		position += size;
+		text += size;
 	}
 
 	*end = '\0';

@@ -8,6 +8,8 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/clock.h"
+#include "base/number.h"
 #include "base/opener_wire.h"
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
@@ -39,20 +41,6 @@ struct options {
 	struct server_options server;
 };
 
-static int parse_seconds(const char *text, uint64_t *ret_usec)
-{
-	char *end;
-	unsigned long seconds;
-
-	errno = 0;
-	seconds = strtoul(text, &end, 10);
-	/* A year is more than anyone means. */
-	if (errno || end == text || *end || *text == '-' || seconds > 366UL * 24 * 3600)
-		return -EINVAL;
-	*ret_usec = seconds * 1000000UL;
-	return 0;
-}
-
 /* An exit status, or -1 to go on. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
@@ -69,7 +57,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 
 	*options = (struct options){
 		.server.opener_path = OPENER_SOCKET_PATH,
-		.server.idle_usec = IDLE_SECONDS_DEFAULT * 1000000UL,
+		.server.idle_usec = IDLE_SECONDS_DEFAULT * USEC_PER_SEC,
 	};
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
@@ -81,8 +69,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->server.opener_path = optarg;
 			break;
 		case OPTION_EXIT_IDLE:
-			if (parse_seconds(optarg, &options->server.idle_usec) < 0) {
-				fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds\n", optarg);
+			if (number_parse_seconds(optarg, &options->server.idle_usec) < 0) {
+				fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds up to a year\n", optarg);
 				return EX_USAGE;
 			}
 			break;

@@ -6,16 +6,14 @@
 
 #include <sys/epoll.h>
 #include <sys/un.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "kernel/sockio.h"
 #include "porterd/server.h"
 #include "record/message_id.h"
 
 /* An opener that is started for a question answers within milliseconds; one that takes so long is stuck. */
-#define PATIENCE_USEC (10UL * 1000UL * 1000UL)
-/* How often its absence is told. */
-#define COMPLAINT_USEC (10UL * 1000UL * 1000UL)
+#define PATIENCE_USEC (10 * USEC_PER_SEC)
 /* Answers taken in a row. */
 #define ANSWERS_PER_ROUND 64
 
@@ -26,17 +24,9 @@ struct opener_client {
 	struct opener_call *first, *last; /* in the order of asking */
 	size_t n_unsent; /* of them: waiting for room in the connection, or for one */
 	uint64_t serial;
-	uint64_t complained_usec;
+	struct complaint absence;
 	uint32_t events;
 };
-
-static uint64_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void unlink_call(struct opener_call *call)
 {
@@ -74,11 +64,8 @@ static void disconnect(struct opener_client *client)
 
 static void complain(struct opener_client *client, const char *what, int error)
 {
-	uint64_t now = now_usec();
-
-	if (client->complained_usec && now - client->complained_usec < COMPLAINT_USEC)
+	if (!complaint_is_due(&client->absence))
 		return;
-	client->complained_usec = now;
 	record_begin(client->server->recorder, LOG_ERR, MESSAGE_ID_OPENER_LOST);
 	record_format(client->server->recorder, "MESSAGE", "%s the opener at %s: %s", what,
 		      client->address.sun_path, strerror(error));
@@ -338,7 +325,7 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 
 	if (!call->sent)
 		client->n_unsent++;
-	call->since_usec = now_usec();
+	call->since_usec = clock_now_usec();
 	call->client = client;
 	call->next = NULL;
 	call->previous = client->last;
@@ -352,7 +339,7 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 
 bool opener_client_tick(struct opener_client *client)
 {
-	if (client->first && now_usec() - client->first->since_usec > PATIENCE_USEC) {
+	if (client->first && clock_now_usec() - client->first->since_usec > PATIENCE_USEC) {
 		/* Those who wait to be sent have waited for this opener as well. */
 		complain(client, "No answer from", ETIMEDOUT);
 		disconnect(client);

@@ -9,20 +9,17 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/clock.h"
 #include "kernel/fdset.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
 #include "porterd/opener_client.h"
 #include "record/message_id.h"
 
-#define USEC_PER_SEC 1000000UL
-
 /* While something goes on: how often the status is told, and everything looked after that is late. */
 #define TICK_USEC USEC_PER_SEC
 /* How long listeners rest after the kernel had nothing to give. */
-#define PAUSE_USEC (100UL * 1000UL)
-/* How often that is told. */
-#define COMPLAINT_USEC (10UL * USEC_PER_SEC)
+#define PAUSE_USEC (100 * USEC_PER_MSEC)
 /* Full listeners start again when so many connections have gone. */
 #define FULL_HYSTERESIS 16
 
@@ -155,20 +152,13 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	return 0;
 }
 
-static void complain(struct server *server, const char *format, const char *why, size_t number)
+static void complain(struct server *server, const char *why)
 {
-	uint64_t now = 0;
-
-	(void)sd_event_now(server->loop.event, CLOCK_MONOTONIC, &now);
-	if (server->complained_usec && now - server->complained_usec < COMPLAINT_USEC)
+	if (!complaint_is_due(&server->pause))
 		return;
-	server->complained_usec = now;
-
 	record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	record_format(server->recorder, "MESSAGE", format, why, number);
-#pragma GCC diagnostic pop
+	record_format(server->recorder, "MESSAGE", "New clients wait: %s, with %zu connections", why,
+		      server->n_connections);
 	(void)record_submit(server->recorder);
 }
 
@@ -176,7 +166,7 @@ void server_pause(struct server *server, int error)
 {
 	for_each_acceptor(server, listener_pause);
 	arm(server, server->resume, PAUSE_USEC);
-	complain(server, "New clients wait: %s, with %zu connections", strerror(error), server->n_connections);
+	complain(server, strerror(error));
 }
 
 void server_connections_changed(struct server *server)
@@ -192,8 +182,7 @@ void server_connections_changed(struct server *server)
 	if (!server->full && server->n_connections >= SERVER_CONNECTIONS_MAX) {
 		server->full = true;
 		for_each_acceptor(server, listener_pause);
-		complain(server, "New clients wait: %s are open, %zu", "as many connections as are allowed",
-			 server->n_connections);
+		complain(server, "there are as many as may be");
 	} else if (server->full && server->n_connections <= SERVER_CONNECTIONS_MAX - FULL_HYSTERESIS) {
 		server->full = false;
 		for_each_acceptor(server, listener_resume);

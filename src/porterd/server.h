@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "porterd/loop.h"
 #include "record/record.h"
 
@@ -55,7 +56,7 @@ struct server {
 	bool full;    /* listeners are paused: as many connections as are allowed */
 	bool active;  /* something happened since the last tick */
 	bool ticking; /* the tick timer is armed */
-	uint64_t complained_usec;
+	struct complaint pause;
 	sd_event_source *tick, *idle, *resume, *deadline;
 };
 

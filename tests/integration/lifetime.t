@@ -78,7 +78,7 @@ def connected_and_listening_together():
 
 @test
 def wrong_options():
-    for arguments in (["--nonsense"], ["extra"], ["--exit-idle=x"], ["--exit-idle=-1"], ["--serve"]):
+    for arguments in (["--nonsense"], ["extra"], ["--exit-idle=x"], ["--exit-idle=-1"], ["--exit-idle= 1"], ["--serve"]):
         status, errors = start_directly([], [], arguments)
         equal(status, EX_USAGE, f"exit status for {arguments}")
         equal(bool(errors), True, "an error")

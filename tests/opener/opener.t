@@ -546,7 +546,8 @@ def wrong_starts():
     wrong_start(78, "not what the opener serves", kinds=(socket.SOCK_SEQPACKET, socket.SOCK_STREAM))
     wrong_start(64, "systemctl start porterd-opener.socket", kinds=())
     wrong_start(78, "--config-dir=/nowhere: ", options=["--config-dir=/nowhere"])
-    wrong_start(64, "--exit-idle=x", options=["--exit-idle=x"])
+    for seconds in ("x", "-1", "+1", " 1", "01", "1s", "", "99999999"):
+        wrong_start(64, f"--exit-idle={seconds}", options=[f"--exit-idle={seconds}"])
     wrong_start(64, "--client-socket=x: ", options=["--client-socket=x"])
     wrong_start(64, "more: not an option", options=["more"])
     wrong_start(64, "--nonsense", options=["--nonsense"])

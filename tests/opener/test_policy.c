@@ -163,6 +163,8 @@ static const struct {
 	{ "[x]\nPath=/a\nAllowUser=nobody\n", ":3: [x] AllowUser=: \"nobody\"" },
 	{ "[x]\nPath=/a\nAllowUser=4294967295\n", ":3: [x] AllowUser=: " },
 	{ "[x]\nPath=/a\nAllowUser=99999999999\n", ":3: [x] AllowUser=: " },
+	{ "[x]\nPath=/a\nAllowUser=010\n", ":3: [x] AllowUser=: \"010\"" },
+	{ "[x]\nPath=/a\nAllowGroup=00\n", ":3: [x] AllowGroup=: \"00\"" },
 	{ "[x]\nPath=/a\nAllowUser=-1\n", ":3: [x] AllowUser=: " },
 	{ "[x]\nPath=/a\nAllowUser=1000,0\n", ":3: [x] AllowUser=: " },
 	{ "[x]\nPath=/a\nAllowUser=*\n", ":3: [x] AllowUser=: " },

@@ -47,7 +47,7 @@ def wrong_usage_is_told():
             (("exec", "a=", "--", "true"), "no fd number"), (("exec", "a=x", "--", "true"), "no fd number"),
             (("exec", "a=-1", "--", "true"), "no fd number"), (("exec", "a=1x", "--", "true"), "no fd number"),
             (("exec", "a=99999999999999999999", "--", "true"), "no fd number"),
-            (("exec", "a=2147483647", "--", "true"), "no fd number"),
+            (("exec", "a=2147483647", "--", "true"), "no fd number"), (("exec", "a=03", "--", "true"), "no fd number"),
             (("exec", "=5", "--", "true"), "name is missing"), (("exec", "", "--", "true"), "name is missing")):
         status, output, errors = porterctl(*arguments, socket_path=None)
         equal((status, output), (2, ""), f"{arguments}")
