@@ -4,8 +4,15 @@
  */
 #include "kernel/memfd.h"
 
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 
@@ -22,6 +29,39 @@ int memfd_new(const char *name)
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return fd < 0 ? -errno : fd;
+}
+
+static struct posix_acl_xattr_entry acl_entry(uint16_t tag, uint16_t permissions, uint32_t id)
+{
+	return (struct posix_acl_xattr_entry){ htole16(tag), htole16(permissions), htole32(id) };
+}
+
+/* An owner's mode would do for the reader alike, but to give a file away takes a capability. */
+int memfd_restrict(int fd, uid_t reader)
+{
+	struct {
+		struct posix_acl_xattr_header header;
+		struct posix_acl_xattr_entry entries[5];
+	} acl = {
+		.header.a_version = htole32(POSIX_ACL_XATTR_VERSION),
+		.entries = {
+			acl_entry(ACL_USER_OBJ, ACL_READ, (uint32_t)ACL_UNDEFINED_ID),
+			acl_entry(ACL_USER, ACL_READ, reader),
+			acl_entry(ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID),
+			acl_entry(ACL_MASK, ACL_READ, (uint32_t)ACL_UNDEFINED_ID),
+			acl_entry(ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID),
+		},
+	};
+	mode_t mode = 0400;
+
+	if (reader != geteuid()) {
+		if (fsetxattr(fd, "system.posix_acl_access", &acl, sizeof(acl), 0) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP)
+			return -errno;
+		mode = 0444;
+	}
+	return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
 int memfd_seal(int fd)

@@ -4,9 +4,17 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 /* An anonymous file in memory, which can be sealed and, where the kernel knows how to say that, not executed.
  * Returns the fd, owned by the caller, or -errno. */
 int memfd_new(const char *name);
+
+/* Lets one user read it, and nobody else: the user who made it stays the owner, `reader` has an entry of an access
+ * control list, and the mode shows 0440. Programs that refuse keys which others may read look at that mode when they
+ * open /proc/self/fd/N. With a `reader` who made it the mode is 0400, and where the kernel keeps no such lists 0444.
+ * Returns 0 or -errno. */
+int memfd_restrict(int fd, uid_t reader);
 
 /* Makes content and size final, for everybody and for good. */
 int memfd_seal(int fd);

@@ -86,7 +86,8 @@ static ssize_t copy_content(int from, int to, size_t size)
 	}
 }
 
-static enum opener_result deliver_copy(const struct grant *grant, int pin, struct opened *opened)
+static enum opener_result deliver_copy(const struct grant *grant, const struct identity *client, int pin,
+				       struct opened *opened)
 {
 	_cleanup_close_ int from = pin_reopen(pin, O_RDONLY | O_NOCTTY | O_NONBLOCK), memory = -EBADF;
 	ssize_t size;
@@ -103,7 +104,9 @@ static enum opener_result deliver_copy(const struct grant *grant, int pin, struc
 	if ((size_t)size > OPEN_COPY_MAX)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it is larger than the %zu bytes that "
 				     "Deliver=copy may have", OPEN_COPY_MAX);
-	r = memfd_seal(memory);
+	r = memfd_restrict(memory, client->uid);
+	if (r == 0)
+		r = memfd_seal(memory);
 	if (r < 0)
 		return opened_fail(opened, "its copy can't be sealed", r);
 
@@ -154,12 +157,13 @@ static enum opener_result connect_pinned(int pin, struct opened *opened)
 	return opened_fail(opened, "it can't be connected to", r);
 }
 
-static enum opener_result deliver(const struct grant *grant, int pin, struct opened *opened)
+static enum opener_result deliver(const struct grant *grant, const struct identity *client, int pin,
+				  struct opened *opened)
 {
 	if (grant->type == GRANT_SOCKET)
 		return connect_pinned(pin, opened);
 	if (grant->copy)
-		return deliver_copy(grant, pin, opened);
+		return deliver_copy(grant, client, pin, opened);
 	return open_pinned(grant, pin, opened);
 }
 
@@ -232,7 +236,7 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 			return opened_fail(opened, "it can't be reached", pin);
 		if (examine(grant, client, pin, opened) != OPENER_OK || check)
 			return opened->result;
-		return deliver(grant, pin, opened);
+		return deliver(grant, client, pin, opened);
 	}
 	return opened->result;
 }

@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "fixture.h"
+#include "kernel/pin.h"
 #include "opener/open.h"
 
 #define STRANGER 12345
@@ -404,6 +406,27 @@ START_TEST(copies)
 }
 END_TEST
 
+/* What a program like PostgreSQL asks of a key's file: nobody but its owner, root, and the reader has it. */
+START_TEST(copies_are_for_one_reader)
+{
+	struct grant grant = grant_for("file", GRANT_READ);
+	struct stat status;
+
+	grant.copy = true;
+	fixture_write("file", "content", 0600);
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
+	ck_assert_int_eq(fstat(opened.fd, &status), 0);
+	ck_assert_uint_eq(status.st_mode, S_IFREG | 0440);
+	ck_assert_uint_eq(status.st_uid, geteuid());
+	ck_assert_int_eq(pin_has_acl(opened.fd), PIN_ACL_POSIX);
+
+	ck_assert_int_eq(open_for(&grant, geteuid()), OPENER_OK);
+	ck_assert_int_eq(fstat(opened.fd, &status), 0);
+	ck_assert_uint_eq(status.st_mode, S_IFREG | 0400);
+	ck_assert_int_eq(pin_has_acl(opened.fd), PIN_ACL_NONE);
+}
+END_TEST
+
 START_TEST(copies_are_bounded)
 {
 	struct grant grant = grant_for("file", GRANT_READ);
@@ -587,6 +610,41 @@ START_TEST(a_descriptor_opens_doors)
 }
 END_TEST
 
+/* 0 if a process of that user and no capabilities can open the fd anew for reading, and not for writing; its
+ * errno otherwise. */
+static int reopens(uid_t uid)
+{
+	char proc[64];
+	int status;
+	pid_t pid;
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", opened.fd);
+	pid = fork();
+	if (pid == 0) {
+		if (setresuid(uid, uid, uid) < 0)
+			_exit(EINVAL);
+		if (open(proc, O_RDONLY | O_CLOEXEC) < 0)
+			_exit(errno);
+		_exit(open(proc, O_RDWR | O_CLOEXEC) >= 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+START_TEST(a_copy_is_opened_by_its_reader_alone)
+{
+	struct grant grant = grant_for("file", GRANT_READ);
+
+	grant.copy = true;
+	fixture_write("file", "content", 0600);
+	ck_assert_int_eq(open_for(&grant, STRANGER), OPENER_OK);
+	ck_assert_int_eq(reopens(STRANGER), 0);
+	ck_assert_int_eq(reopens(STRANGER + 1), EACCES);
+	ck_assert_int_eq(open_for(&grant, 0), OPENER_OK);
+	ck_assert_int_eq(reopens(STRANGER), EACCES);
+}
+END_TEST
+
 static void add_root_tests(Suite *suite)
 {
 	TCase *root = tcase_create("root");
@@ -597,6 +655,7 @@ static void add_root_tests(Suite *suite)
 	tcase_add_test(root, unsafe_lists_for_root);
 	tcase_add_test(root, unsafe_for_nobodys_group);
 	tcase_add_test(root, created_in_a_set_group_directory);
+	tcase_add_test(root, a_copy_is_opened_by_its_reader_alone);
 	tcase_add_test(root, a_descriptor_opens_doors);
 	suite_add_tcase(suite, root);
 }
@@ -619,6 +678,7 @@ static void add_tests(Suite *suite)
 	tcase_add_loop_test(tests, unsafe_modes, 0, ELEMENTSOF(modes));
 	tcase_add_test(tests, unsafe_lists);
 	tcase_add_test(tests, copies);
+	tcase_add_test(tests, copies_are_for_one_reader);
 	tcase_add_test(tests, copies_are_bounded);
 	tcase_add_test(tests, creation);
 	tcase_add_test(tests, creation_follows_nothing);
