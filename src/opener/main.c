@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/macro.h"
 #include "base/number.h"
-#include "opener/server.h"
+#include "opener/opener.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
@@ -122,7 +122,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 }
 
 /* Who may connect: user porterd, looked up once. A test has no such user and asks for itself. */
-static int find_users(struct recorder *recorder, const struct options *options, struct server_options *ret)
+static int find_users(struct recorder *recorder, const struct options *options, struct opener_options *ret)
 {
 	struct passwd *user;
 
@@ -176,7 +176,7 @@ static int check_sockets(struct recorder *recorder, int n_fds, char **names)
 	return -1;
 }
 
-static int take_sockets(struct recorder *recorder, struct server *server, int n_fds)
+static int take_sockets(struct recorder *recorder, struct opener *opener, int n_fds)
 {
 	for (int i = 0; i < n_fds; i++) {
 		int fd = SD_LISTEN_FDS_START + i, flags = fcntl(fd, F_GETFL), r;
@@ -185,7 +185,7 @@ static int take_sockets(struct recorder *recorder, struct server *server, int n_
 		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 			r = -errno;
 		else
-			r = server_add_listener(server, fd);
+			r = opener_add_listener(opener, fd);
 		if (r < 0) {
 			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
 				 strerror(-r));
@@ -214,10 +214,10 @@ static const char *const *find_client_sockets(struct options *options)
 
 static int run(struct recorder *recorder, struct options *options)
 {
-	_cleanup_(cleanup_server) struct server *server = NULL;
+	_cleanup_(cleanup_opener) struct opener *opener = NULL;
 	_cleanup_(free_names) char **names = NULL;
 	_cleanup_free_ char *real = NULL;
-	struct server_options server_options = { .exit_idle_usec = options->exit_idle_usec };
+	struct opener_options opener_options = { .exit_idle_usec = options->exit_idle_usec };
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
@@ -229,23 +229,23 @@ static int run(struct recorder *recorder, struct options *options)
 
 	r = check_sockets(recorder, n_fds, names);
 	if (r < 0)
-		r = find_users(recorder, options, &server_options);
+		r = find_users(recorder, options, &opener_options);
 	if (r < 0)
-		r = find_directories(recorder, options, &real, &server_options.source);
+		r = find_directories(recorder, options, &real, &opener_options.source);
 	if (r >= 0)
 		return r;
 
-	server_options.sockets = find_client_sockets(options);
-	r = server_new(&server, recorder, &server_options);
+	opener_options.sockets = find_client_sockets(options);
+	r = opener_new(&opener, recorder, &opener_options);
 	if (r < 0) {
 		complain(recorder, NULL, "The opener can't start: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	r = take_sockets(recorder, server, n_fds);
+	r = take_sockets(recorder, opener, n_fds);
 	if (r >= 0)
 		return r;
 
-	r = server_run(server);
+	r = opener_run(opener);
 	if (r < 0)
 		complain(recorder, NULL, "The opener failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -11,28 +11,28 @@
 #include "record/record.h"
 
 /* porterd has one connection, and each of its per-client instances one: systemd starts up to 4,096 of those. */
-#define SERVER_CONNECTIONS_MAX 4200
-#define SERVER_LISTENERS_MAX 8
-#define SERVER_USERS_MAX 2
+#define OPENER_CONNECTIONS_MAX 4200
+#define OPENER_LISTENERS_MAX 8
+#define OPENER_USERS_MAX 2
 
-struct server_options {
-	struct policy_source source; /* its strings stay the caller's and must outlive the server */
+struct opener_options {
+	struct policy_source source; /* its strings stay the caller's and must outlive the opener */
 	const char *const *sockets; /* where clients connect, ended by NULL; NULL: anywhere. As above */
-	uid_t users[SERVER_USERS_MAX]; /* who may connect */
+	uid_t users[OPENER_USERS_MAX]; /* who may connect */
 	size_t n_users;
 	uint64_t exit_idle_usec; /* 0: never */
 };
 
-struct server;
+struct opener;
 
 /* Reads the policy and gets ready, with signals taken (block SIGTERM, SIGINT and SIGHUP before). */
-int server_new(struct server **ret, struct recorder *recorder, const struct server_options *options);
+int opener_new(struct opener **ret, struct recorder *recorder, const struct opener_options *options);
 
 /* Serves what connects to a listening seqpacket socket. */
-int server_add_listener(struct server *server, int fd /* consumes fd */);
+int opener_add_listener(struct opener *opener, int fd /* consumes fd */);
 
 /* Tells the service manager that it is ready, and serves until SIGTERM or idleness. 0 or -errno. */
-int server_run(struct server *server);
+int opener_run(struct opener *opener);
 
-struct server *server_free(struct server *server);
-DEFINE_CLEANUP(struct server *, cleanup_server, server_free)
+struct opener *opener_free(struct opener *opener);
+DEFINE_CLEANUP(struct opener *, cleanup_opener, opener_free)

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The opener at work: who may connect, when to read the policy anew, when to stop, what to tell.
+ */
+#include "opener/opener.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "kernel/sockopt.h"
+#include "opener/peer.h"
+#include "record/message_id.h"
+
+#define PAUSE_USEC (100 * USEC_PER_MSEC)
+#define STATUS_USEC USEC_PER_SEC
+#define STOP_USEC (5 * USEC_PER_SEC)
+#define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + 64)
+
+struct opener {
+	struct peer_owner owner;
+	struct request_service service;
+	struct response scratch;
+
+	struct recorder *recorder;
+	struct opener_options options;
+	struct policy *policy;
+
+	sd_event *event;
+	sd_event_source *signals[3];
+	sd_event_source *listeners[OPENER_LISTENERS_MAX];
+	size_t n_listeners;
+	sd_event_source *resume, *idle, *status, *stop;
+	size_t n_connections, connections_max;
+
+	char told[256]; /* the status that the service manager knows */
+	struct complaint repeating;
+};
+
+static struct opener *opener_of(struct peer_owner *owner)
+{
+	return CONTAINER_OF(owner, struct opener, owner);
+}
+
+static void arm(sd_event_source *timer, uint64_t usec)
+{
+	if (sd_event_source_set_time_relative(timer, usec) >= 0)
+		(void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static void disarm(sd_event_source *timer)
+{
+	(void)sd_event_source_set_enabled(timer, SD_EVENT_OFF);
+}
+
+/* --- status ------------------------------------------------------------------------------------------------ */
+
+static void tell_status(struct opener *opener, const char *state)
+{
+	char status[sizeof(opener->told)];
+
+	(void)snprintf(status, sizeof(status),
+		       "connections: %zu, requests: %" PRIu64 ", granted: %" PRIu64 ", refused: %" PRIu64
+		       ", dropped-records: %" PRIu64 ", files: %zu",
+		       opener->n_connections, opener->service.requests, opener->service.granted,
+		       opener->service.refused, recorder_counts(opener->recorder).dropped,
+		       opener->policy->n_granted);
+	if (state[0] == '\0' && strcmp(status, opener->told) == 0)
+		return;
+	memcpy(opener->told, status, sizeof(status));
+	(void)sd_notifyf(0, "%sSTATUS=%s", state, status);
+}
+
+/* Something of the status may have changed: tell it within a second, together with what else changes then. */
+static void status_changed(struct opener *opener)
+{
+	int enabled = SD_EVENT_OFF;
+
+	if (sd_event_source_get_enabled(opener->status, &enabled) >= 0 && enabled == SD_EVENT_OFF)
+		arm(opener->status, STATUS_USEC);
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)usec;
+	tell_status(opener, "");
+	if (!recorder_flush(opener->recorder))
+		status_changed(opener);
+	return 0;
+}
+
+/* --- connections ------------------------------------------------------------------------------------------- */
+
+static void set_listening(struct opener *opener, bool listening)
+{
+	for (size_t i = 0; i < opener->n_listeners; i++)
+		(void)sd_event_source_set_enabled(opener->listeners[i], listening ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static void idle_changed(struct opener *opener)
+{
+	if (opener->n_connections == 0 && opener->options.exit_idle_usec > 0)
+		arm(opener->idle, opener->options.exit_idle_usec);
+	else
+		disarm(opener->idle);
+}
+
+static void on_served(struct peer_owner *owner)
+{
+	status_changed(opener_of(owner));
+}
+
+static void on_faulty(struct peer_owner *owner, const char *why)
+{
+	struct opener *opener = opener_of(owner);
+
+	if (complaint_is_due(&opener->repeating))
+		record_message(opener->recorder, LOG_WARNING, "porterd sent a request that it must not send: %s",
+			       why);
+}
+
+static void on_closed(struct peer_owner *owner)
+{
+	struct opener *opener = opener_of(owner);
+
+	opener->n_connections--;
+	status_changed(opener);
+	if (owner->stopping) {
+		if (opener->n_connections == 0)
+			(void)sd_event_exit(opener->event, 0);
+		return;
+	}
+	if (opener->n_connections == opener->connections_max - 1)
+		set_listening(opener, true);
+	idle_changed(opener);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)usec;
+	if (!opener->owner.stopping && opener->n_connections < opener->connections_max)
+		set_listening(opener, true);
+	return 0;
+}
+
+/* Lets new connections wait where they are, in the kernel's queue, for a moment. Without, a queue that can't
+ * be emptied for want of descriptors would wake the loop for ever. */
+static void pause_listening(struct opener *opener, const char *why)
+{
+	set_listening(opener, false);
+	if (complaint_is_due(&opener->repeating)) {
+		record_begin(opener->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
+		record_format(opener->recorder, "MESSAGE", "New connections wait: %s", why);
+		(void)record_submit(opener->recorder);
+	}
+}
+
+/* The socket's mode keeps others out. Whoever comes nevertheless does not come by a mistake of their own. */
+static bool is_porterd(struct opener *opener, int fd)
+{
+	struct ucred credentials = { .uid = (uid_t)-1 };
+
+	if (sockopt_peer_credentials(fd, &credentials) >= 0)
+		for (size_t i = 0; i < opener->options.n_users; i++)
+			if (credentials.uid == opener->options.users[i])
+				return true;
+
+	record_message(opener->recorder, LOG_WARNING, "A connection of uid %u, pid %d was closed: only porterd may "
+		       "ask the opener", credentials.uid, credentials.pid);
+	return false;
+}
+
+static int on_connection(sd_event_source *source, int listener, uint32_t events, void *data)
+{
+	struct opener *opener = data;
+	_cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)source;
+	(void)events;
+	if (fd < 0) {
+		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+			return 0;
+		pause_listening(opener, strerror(errno));
+		arm(opener->resume, PAUSE_USEC);
+		return 0;
+	}
+	if (!is_porterd(opener, fd))
+		return 0;
+
+	if (peer_new(&opener->owner, TAKE_FD(fd)) < 0) {
+		pause_listening(opener, "out of memory");
+		arm(opener->resume, PAUSE_USEC);
+		return 0;
+	}
+	opener->n_connections++;
+	if (opener->n_connections == opener->connections_max)
+		pause_listening(opener, "there are as many as may be");
+	idle_changed(opener);
+	status_changed(opener);
+	return 0;
+}
+
+/* --- policy ------------------------------------------------------------------------------------------------ */
+
+static void on_policy_error(const struct policy_error *error, void *data)
+{
+	struct opener *opener = data;
+
+	record_begin(opener->recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
+	record_field(opener->recorder, "MESSAGE", error->message);
+	record_field(opener->recorder, "CONFIG_FILE", error->file);
+	if (error->line > 0)
+		record_number(opener->recorder, "CONFIG_LINE", error->line);
+	(void)record_submit(opener->recorder);
+}
+
+static void record_policy(struct opener *opener)
+{
+	record_begin(opener->recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED);
+	record_format(opener->recorder, "MESSAGE", "The policy was read: %zu files may be granted, %zu never",
+		      opener->policy->n_granted, opener->policy->n_grants - opener->policy->n_granted);
+	(void)record_submit(opener->recorder);
+}
+
+static int load_policy(struct opener *opener)
+{
+	int r = policy_load(&opener->policy, &opener->options.source, on_policy_error, opener);
+
+	if (r < 0)
+		return r;
+	opener->service.policy = opener->policy;
+	record_policy(opener);
+	return 0;
+}
+
+static void reload_policy(struct opener *opener)
+{
+	_cleanup_(cleanup_policy) struct policy *policy = NULL, *old = NULL;
+	int r = policy_load(&policy, &opener->options.source, on_policy_error, opener);
+
+	if (r < 0 || policy->n_errors > 0) {
+		record_begin(opener->recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
+		record_format(opener->recorder, "MESSAGE", "The policy was not changed, because %s",
+			      r < 0 ? strerror(-r) : "what was read has errors");
+		(void)record_submit(opener->recorder);
+		return;
+	}
+	old = opener->policy;
+	opener->policy = TAKE_POINTER(policy);
+	opener->service.policy = opener->policy;
+	record_policy(opener);
+}
+
+/* --- signals and ends -------------------------------------------------------------------------------------- */
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)info;
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
+	reload_policy(opener);
+	tell_status(opener, "READY=1\n");
+	return 0;
+}
+
+static int on_stop_late(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)usec;
+	return sd_event_exit(opener->event, 0);
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)info;
+	if (opener->owner.stopping)
+		return 0;
+
+	tell_status(opener, "STOPPING=1\n");
+	opener->owner.stopping = true;
+	set_listening(opener, false);
+	disarm(opener->idle);
+	arm(opener->stop, STOP_USEC);
+	peers_drain(&opener->owner);
+	return opener->n_connections == 0 ? sd_event_exit(opener->event, 0) : 0;
+}
+
+/* Whoever connects just now is in the listening socket's queue, which the service manager holds too: it
+ * starts the next opener for them. */
+static int on_idle(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct opener *opener = data;
+
+	(void)source;
+	(void)usec;
+	if (opener->n_connections > 0)
+		return 0;
+	tell_status(opener, "STOPPING=1\n");
+	return sd_event_exit(opener->event, 0);
+}
+
+static int add_timer(struct opener *opener, sd_event_source **ret, sd_event_time_handler_t handler)
+{
+	int r = sd_event_add_time(opener->event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler, opener);
+
+	if (r >= 0)
+		disarm(*ret);
+	return r;
+}
+
+static int add_sources(struct opener *opener)
+{
+	int r = sd_event_default(&opener->event);
+
+	if (r >= 0)
+		r = sd_event_add_signal(opener->event, &opener->signals[0], SIGTERM, on_stop, opener);
+	if (r >= 0)
+		r = sd_event_add_signal(opener->event, &opener->signals[1], SIGINT, on_stop, opener);
+	if (r >= 0)
+		r = sd_event_add_signal(opener->event, &opener->signals[2], SIGHUP, on_reload, opener);
+	if (r >= 0)
+		r = add_timer(opener, &opener->resume, on_resume);
+	if (r >= 0)
+		r = add_timer(opener, &opener->status, on_status);
+	if (r >= 0)
+		r = add_timer(opener, &opener->stop, on_stop_late);
+	if (r >= 0)
+		r = add_timer(opener, &opener->idle, on_idle);
+	/* A connection that waits to be accepted comes before the end. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(opener->idle, SD_EVENT_PRIORITY_IDLE);
+	if (r >= 0)
+		r = sd_event_set_watchdog(opener->event, true);
+	return r;
+}
+
+/* As many as leave descriptors for the files of a request and for looking at them. */
+static size_t find_connections_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= RESERVED_FDS)
+		return 1;
+	return MIN_OF(limit.rlim_cur - RESERVED_FDS, (rlim_t)OPENER_CONNECTIONS_MAX);
+}
+
+int opener_new(struct opener **ret, struct recorder *recorder, const struct opener_options *options)
+{
+	_cleanup_(cleanup_opener) struct opener *opener = calloc(1, sizeof(*opener));
+	int r;
+
+	if (!opener)
+		return -ENOMEM;
+	opener->recorder = recorder;
+	opener->options = *options;
+	opener->service.recorder = recorder;
+	opener->service.sockets = options->sockets;
+	opener->connections_max = find_connections_max();
+
+	r = add_sources(opener);
+	if (r >= 0)
+		r = load_policy(opener);
+	if (r < 0)
+		return r;
+
+	opener->owner = (struct peer_owner){
+		.event = opener->event,
+		.service = &opener->service,
+		.scratch = &opener->scratch,
+		.served = on_served,
+		.faulty = on_faulty,
+		.closed = on_closed,
+	};
+	*ret = TAKE_POINTER(opener);
+	return 0;
+}
+
+int opener_add_listener(struct opener *opener, int fd)
+{
+	sd_event_source *source = NULL;
+	int r;
+
+	if (opener->n_listeners == OPENER_LISTENERS_MAX) {
+		fd_close(fd);
+		return -ENOSPC;
+	}
+	r = sd_event_add_io(opener->event, &source, fd, EPOLLIN, on_connection, opener);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	(void)sd_event_source_set_io_fd_own(source, true);
+	opener->listeners[opener->n_listeners++] = source;
+	return 0;
+}
+
+int opener_run(struct opener *opener)
+{
+	tell_status(opener, "READY=1\n");
+	idle_changed(opener);
+	return sd_event_loop(opener->event);
+}
+
+struct opener *opener_free(struct opener *opener)
+{
+	if (!opener)
+		return NULL;
+
+	peers_free(&opener->owner);
+	for (size_t i = 0; i < opener->n_listeners; i++)
+		sd_event_source_disable_unref(opener->listeners[i]);
+	for (size_t i = 0; i < ELEMENTSOF(opener->signals); i++)
+		sd_event_source_disable_unref(opener->signals[i]);
+	sd_event_source_disable_unref(opener->resume);
+	sd_event_source_disable_unref(opener->idle);
+	sd_event_source_disable_unref(opener->status);
+	sd_event_source_disable_unref(opener->stop);
+	sd_event_unref(opener->event);
+	policy_free(opener->policy);
+	free(opener);
+	return NULL;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A peer: one connection of porterd.
+ */
+#include "opener/peer.h"
+
+#include <sys/epoll.h>
+
+#include "base/macro.h"
+#include "kernel/sockio.h"
+
+/* A porterd with much to ask does not keep the others waiting. */
+#define REQUESTS_PER_WAKEUP 16
+
+struct peer {
+	struct peer_owner *owner;
+	struct peer *next, *previous;
+	int fd; /* owned */
+	sd_event_source *source;
+	struct response *waiting; /* a reply that found no room; nothing is received meanwhile */
+};
+
+static void response_free(struct response *response)
+{
+	if (response)
+		fdset_clear(&response->fds);
+	free(response);
+}
+
+static void peer_free(struct peer *peer)
+{
+	struct peer_owner *owner = peer->owner;
+
+	if (peer->previous)
+		peer->previous->next = peer->next;
+	else if (owner->first == peer)
+		owner->first = peer->next;
+	if (peer->next)
+		peer->next->previous = peer->previous;
+
+	sd_event_source_disable_unref(peer->source);
+	response_free(peer->waiting);
+	fd_close(peer->fd);
+	free(peer);
+}
+
+static void peer_close(struct peer *peer)
+{
+	struct peer_owner *owner = peer->owner;
+
+	peer_free(peer);
+	owner->closed(owner);
+}
+
+static int send_response(int fd, struct response *response)
+{
+	struct iovec parts[] = {
+		{ &response->header, sizeof(response->header) },
+		{ response->text, response->header.text_size },
+	};
+	ssize_t sent = sockio_send_fds(fd, parts, ELEMENTSOF(parts), response->fds.fds, response->fds.count,
+				       MSG_DONTWAIT);
+
+	/* More descriptors of ours are on their way, unread, than the kernel keeps for one user. */
+	if (sent == -ETOOMANYREFS && response->fds.count > 0) {
+		fdset_clear(&response->fds);
+		response->header.result = OPENER_BUSY;
+		response->header.count = 0;
+		return send_response(fd, response);
+	}
+	return sent < 0 ? (int)sent : 0;
+}
+
+/* Keeps the scratch reply until there is room for it. */
+static int keep_response(struct peer *peer)
+{
+	struct response *scratch = peer->owner->scratch;
+
+	peer->waiting = malloc(sizeof(*peer->waiting));
+	if (!peer->waiting)
+		return -ENOMEM;
+	peer->waiting->header = scratch->header;
+	memcpy(peer->waiting->text, scratch->text, scratch->header.text_size);
+	fdset_move(&peer->waiting->fds, &scratch->fds);
+	return sd_event_source_set_io_events(peer->source, EPOLLOUT);
+}
+
+/* One request. 1 if there may be another, 0 if none waits or can be served now, -errno if this was the last. */
+static int serve_one(struct peer *peer)
+{
+	struct peer_owner *owner = peer->owner;
+	_Alignas(struct opener_request) char packet[REQUEST_SIZE_MAX];
+	struct fdset fds;
+	ssize_t size;
+	int r;
+
+	/* For a packet that is not received as a whole. */
+	memset(packet, 0, sizeof(struct opener_request));
+	size = sockio_receive_fds(peer->fd, packet, sizeof(packet), &fds, MSG_DONTWAIT);
+	if (size == -EAGAIN)
+		return 0;
+	if (size < 0 && size != -EBADMSG && size != -EMFILE)
+		return (int)size;
+	/* The end of a seqpacket connection looks like an empty packet, which no porterd sends. */
+	if (size == 0) {
+		fdset_clear(&fds);
+		return -ECONNRESET;
+	}
+
+	request_serve(owner->service, packet, size, &fds, owner->scratch);
+	if (owner->scratch->header.result == OPENER_BAD_REQUEST) {
+		owner->scratch->text[MIN_OF(owner->scratch->header.text_size, sizeof(owner->scratch->text) - 1)] =
+			'\0';
+		owner->faulty(owner, owner->scratch->text);
+	}
+	owner->served(owner);
+
+	r = send_response(peer->fd, owner->scratch);
+	if (r == -EAGAIN)
+		r = keep_response(peer);
+	fdset_clear(&owner->scratch->fds);
+	return r < 0 ? r : peer->waiting == NULL;
+}
+
+/* Sends the reply that waits for room. 1 if none waits any more, 0 if it still does, or -errno. */
+static int send_waiting(struct peer *peer)
+{
+	int r;
+
+	if (!peer->waiting)
+		return 1;
+	r = send_response(peer->fd, peer->waiting);
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0)
+		return r;
+	response_free(TAKE_POINTER(peer->waiting));
+	r = sd_event_source_set_io_events(peer->source, EPOLLIN);
+	return r < 0 ? r : 1;
+}
+
+/* While stopping, too, a porterd that never ceases to ask is served by turns: the loop must see its timer. */
+static void peer_serve(struct peer *peer)
+{
+	int r = send_waiting(peer);
+
+	for (int i = 0; r > 0 && i < REQUESTS_PER_WAKEUP; i++)
+		r = serve_one(peer);
+	if (r < 0 || (r == 0 && peer->owner->stopping && !peer->waiting))
+		peer_close(peer);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	peer_serve(data);
+	return 0;
+}
+
+int peer_new(struct peer_owner *owner, int fd)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	int r;
+
+	if (!peer) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	peer->owner = owner;
+	peer->fd = fd;
+	peer->next = owner->first;
+	if (owner->first)
+		owner->first->previous = peer;
+	owner->first = peer;
+
+	r = sd_event_add_io(owner->event, &peer->source, fd, EPOLLIN, on_io, peer);
+	if (r < 0)
+		peer_free(peer);
+	return r < 0 ? r : 0;
+}
+
+void peers_drain(struct peer_owner *owner)
+{
+	struct peer *peer = owner->first;
+
+	while (peer) {
+		struct peer *next = peer->next;
+
+		peer_serve(peer);
+		peer = next;
+	}
+}
+
+void peers_free(struct peer_owner *owner)
+{
+	while (owner->first)
+		peer_free(owner->first);
+}

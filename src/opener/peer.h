@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A peer: one connection of porterd. Requests in, replies out, one at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "opener/request.h"
+
+struct peer;
+
+/* What a peer needs of whom it belongs to. */
+struct peer_owner {
+	sd_event *event;
+	struct request_service *service;
+	struct response *scratch; /* for the reply that is being made; shared by all connections */
+	bool stopping;		  /* a peer is closed as soon as it has no request left */
+
+	void (*served)(struct peer_owner *owner);		   /* a request was answered */
+	void (*faulty)(struct peer_owner *owner, const char *why); /* one that porterd must not send */
+	void (*closed)(struct peer_owner *owner);		   /* a peer is gone */
+
+	struct peer *first;
+};
+
+/* Serves a connected non-blocking seqpacket socket. */
+int peer_new(struct peer_owner *owner, int fd /* consumes fd */);
+
+/* Gives every peer its turn, now that the owner is stopping: those without a request are closed, those
+ * with more of them, or without room for their replies, when the loop has served the rest. */
+void peers_drain(struct peer_owner *owner);
+
+/* Closes all of them, without another word to the owner. */
+void peers_free(struct peer_owner *owner);
