@@ -251,6 +251,9 @@ static void list_done(struct opener_call *opener_call, const struct opener_reply
 	(void)fds;
 	if (!reply) {
 		r = reply_unavailable(call);
+	} else if (reply->result == OPENER_NOT_PERMITTED) {
+		/* No file: the caller as such, whose socket the opener does not trust. */
+		r = varlink_reply_error(call, "org.varlink.service.PermissionDenied", NULL);
 	} else if (reply->result != OPENER_OK) {
 		r = reply_refusal(call, reply, text);
 	} else if (add_page(list, reply, text) < 0) {

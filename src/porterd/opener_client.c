@@ -22,7 +22,7 @@ struct opener_client {
 	struct loop_source source; /* fd negative: not connected */
 	struct sockaddr_un address;
 	struct opener_call *first, *last; /* in the order of asking */
-	size_t n_unsent; /* of them: waiting for room in the connection, or for one */
+	struct opener_call *first_unsent; /* it and all after it wait for room in the connection */
 	uint64_t serial;
 	struct complaint absence;
 	uint32_t events;
@@ -41,8 +41,8 @@ static void unlink_call(struct opener_call *call)
 	else
 		client->last = call->previous;
 
-	if (!call->sent)
-		client->n_unsent--;
+	if (client->first_unsent == call)
+		client->first_unsent = call->next;
 	call->client = NULL;
 	call->next = call->previous = NULL;
 	free(TAKE_POINTER(call->labels));
@@ -115,7 +115,7 @@ static int connect_opener(struct opener_client *client)
 		return errno == EAGAIN ? -EBUSY : -errno;
 
 	client->source.fd = fd;
-	client->events = client->n_unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
+	client->events = client->first_unsent ? EPOLLIN | EPOLLOUT : EPOLLIN;
 	r = loop_add(&client->server->loop, &client->source, client->events);
 	if (r < 0) {
 		client->source.fd = -EBADF;
@@ -167,21 +167,12 @@ static int send_call(struct opener_client *client, struct opener_call *call, con
 	return 0;
 }
 
-static struct opener_call *find_unsent(struct opener_client *client)
-{
-	struct opener_call *call = client->first;
-
-	while (call && call->sent)
-		call = call->next;
-	return call;
-}
-
 /* Sends what found no room before. */
 static void send_waiting(struct opener_client *client)
 {
 	struct opener_call *call;
 
-	while ((call = find_unsent(client))) {
+	while ((call = client->first_unsent)) {
 		int r = send_call(client, call, call->labels);
 
 		if (r == -EAGAIN)
@@ -194,7 +185,7 @@ static void send_waiting(struct opener_client *client)
 			lose(client, "Can't send to", -r);
 			return;
 		} else {
-			client->n_unsent--;
+			client->first_unsent = call->next;
 			free(TAKE_POINTER(call->labels));
 		}
 	}
@@ -267,12 +258,13 @@ static void opener_ready(struct loop_source *source, uint32_t events)
 		send_waiting(client);
 }
 
-/* Sends the question if there is room, after connecting anew where the opener was restarted. */
+/* Sends the question if there is room, after connecting anew where the opener was restarted. -EAGAIN: it has to
+ * wait, as those do who asked before. */
 static int send_or_reconnect(struct opener_client *client, struct opener_call *call, const char *labels)
 {
 	int r;
 
-	if (client->source.fd >= 0) {
+	if (client->source.fd >= 0 && !client->first_unsent) {
 		r = send_call(client, call, labels);
 		/* ETOOMANYREFS: too many descriptors of this user are unread, by clients or by the opener. */
 		if (r >= 0 || r == -EAGAIN || r == -ETOOMANYREFS)
@@ -283,8 +275,12 @@ static int send_or_reconnect(struct opener_client *client, struct opener_call *c
 	}
 
 	/* One of them may have asked anew just now, and connected. */
-	r = client->source.fd >= 0 ? 0 : connect_opener(client);
-	return r < 0 ? r : send_call(client, call, labels);
+	if (client->source.fd < 0) {
+		r = connect_opener(client);
+		if (r < 0)
+			return r;
+	}
+	return client->first_unsent ? -EAGAIN : send_call(client, call, labels);
 }
 
 int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
@@ -306,8 +302,7 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	call->client_fd = client_fd;
 	call->sent = false;
 
-	/* Not past those who wait for room in the connection. Without one they wait for nothing. */
-	r = client->source.fd >= 0 && client->n_unsent > 0 ? -EAGAIN : send_or_reconnect(client, call, packed);
+	r = send_or_reconnect(client, call, packed);
 	if (r == -EAGAIN) {
 		call->labels = malloc(count * OPENER_LABEL_SIZE + 1);
 		if (!call->labels)
@@ -323,8 +318,8 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 		return r;
 	}
 
-	if (!call->sent)
-		client->n_unsent++;
+	if (!call->sent && !client->first_unsent)
+		client->first_unsent = call;
 	call->since_usec = clock_now_usec();
 	call->client = client;
 	call->next = NULL;

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -187,6 +188,19 @@ def list_and_check():
             equal(reply["permitted"], permitted, name)
             equal(bool(reply["reason"]), True, "a reason")
         equal(client.call("io.porterd.Files.Check", {"file": "nonsense"})["error"], "io.porterd.Files.UnknownFile")
+
+
+@test
+def who_binds_a_socket_is_refused():
+    with World(POLICY) as w, socket.socket(socket.AF_UNIX, STREAM) as bound:
+        w.file("key")
+        bound.settimeout(PATIENCE)
+        bound.bind("")
+        bound.connect(w.porterd.path)
+        client = Varlink(bound)
+        equal(client.call("io.porterd.Files.List"), {"error": "org.varlink.service.PermissionDenied"})
+        equal(client.call("io.porterd.Files.Open", {"file": "key"})["error"], "io.porterd.Files.NotPermitted")
+        equal(client.call("io.porterd.Files.Check", {"file": "key"})["parameters"]["permitted"], False)
 
 
 @test

@@ -167,6 +167,9 @@ def refusals_have_their_errors():
             if parameters:
                 wanted["parameters"] = parameters
             equal(w.client.receive(), wanted, error)
+        w.client.send("io.porterd.Files.List")
+        w.opener.request().reply(NOT_PERMITTED, text=b"why")
+        equal(w.client.receive(), {"error": "org.varlink.service.PermissionDenied"}, "of the caller as such")
         # An index beyond what was asked.
         w.client.send("io.porterd.Files.OpenMany", {"files": ["a", "b"]})
         w.opener.request().reply(UNKNOWN, index=2)
