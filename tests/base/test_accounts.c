@@ -157,12 +157,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("accounts");
-	TCase *accounts = tcase_create("accounts");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(names_and_numbers, ELEMENTSOF(samples)),
+		UNIT_TEST(files_are_read_once_and_closed),
+		UNIT_TEST(changed_and_broken_files),
+		{ 0 },
+	};
 
-	tcase_add_loop_test(accounts, names_and_numbers, 0, ELEMENTSOF(samples));
-	tcase_add_test(accounts, files_are_read_once_and_closed);
-	tcase_add_test(accounts, changed_and_broken_files);
-	suite_add_tcase(suite, accounts);
-	return unit_run(suite);
+	return unit_run("accounts", tests, NULL);
 }

@@ -57,7 +57,25 @@ static void print_tap(FILE *tap)
 	}
 }
 
-int unit_run(Suite *suite)
+static Suite *make_suite(const char *name, const struct unit_test *tests, const struct unit_around *around)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+
+	if (around)
+		tcase_add_checked_fixture(tcase, around->setup, around->teardown);
+	if (around && around->seconds > 0)
+		tcase_set_timeout(tcase, around->seconds);
+	for (; tests->test; tests++)
+		if (tests->count < 0)
+			tcase_add_test(tcase, tests->test);
+		else
+			tcase_add_loop_test(tcase, tests->test, 0, tests->count);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
+
+int unit_run(const char *name, const struct unit_test *tests, const struct unit_around *around)
 {
 	_cleanup_(cleanup_file) FILE *tap = NULL;
 	int failed, fd = memfd_create("tap", MFD_CLOEXEC);
@@ -70,7 +88,7 @@ int unit_run(Suite *suite)
 		return 99; /* automake's hard error */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 
-	runner = srunner_create(suite);
+	runner = srunner_create(make_suite(name, tests, around));
 	srunner_set_tap(runner, path);
 	srunner_run_all(runner, CK_SILENT);
 	failed = srunner_ntests_failed(runner);
@@ -79,6 +97,12 @@ int unit_run(Suite *suite)
 	print_tap(tap);
 	(void)munmap(skips, SKIPS_MAX * sizeof(*skips));
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+void unit_skip_all(const char *reason)
+{
+	(void)printf("1..0 # SKIP %s\n", reason);
+	exit(EXIT_SUCCESS);
 }
 
 size_t unit_count_fds(void)

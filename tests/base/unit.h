@@ -10,8 +10,25 @@
 
 #include "base/macro.h"
 
-/* Runs the suite, prints TAP, and returns the exit status for main(). Frees the suite. */
-int unit_run(Suite *suite);
+/* One test of a program's table, which ends with an empty one. */
+struct unit_test {
+	const TTest *test;
+	int count; /* how often, with _i from 0 on; negative: once */
+};
+#define UNIT_TEST(test) { test, -1 }
+#define UNIT_LOOP(test, count) { test, (int)(count) }
+
+/* What is around each test. All zero is nothing. */
+struct unit_around {
+	void (*setup)(void), (*teardown)(void);
+	int seconds; /* how long a test may take, 0: as long as Check allows */
+};
+
+/* Runs the tests (`around` may be NULL), prints TAP, and returns the exit status for main(). */
+int unit_run(const char *name, const struct unit_test *tests, const struct unit_around *around);
+
+/* Ends the program, with all its tests skipped. */
+void unit_skip_all(const char *reason);
 
 /* Leaves a test that this system can't run; it is then reported as skipped, never as passed. */
 #define unit_skip(reason)                         \

@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 static int open_one(void)
 {
@@ -138,14 +138,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fdset");
-	TCase *fdset = tcase_create("fdset");
+	const struct unit_test tests[] = {
+		UNIT_TEST(add_and_clear),
+		UNIT_TEST(take_leaves_a_hole),
+		UNIT_TEST(full_closes_what_finds_no_room),
+		UNIT_TEST(move_changes_the_owner),
+		UNIT_TEST(closing_keeps_errno),
+		{ 0 },
+	};
 
-	tcase_add_test(fdset, add_and_clear);
-	tcase_add_test(fdset, take_leaves_a_hole);
-	tcase_add_test(fdset, full_closes_what_finds_no_room);
-	tcase_add_test(fdset, move_changes_the_owner);
-	tcase_add_test(fdset, closing_keeps_errno);
-	suite_add_tcase(suite, fdset);
-	return unit_run(suite);
+	return unit_run("fdset", tests, NULL);
 }

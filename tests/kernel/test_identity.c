@@ -12,7 +12,7 @@
 #include <systemd/sd-login.h>
 
 #include "kernel/sockopt.h"
-#include "unit.h"
+#include "tests/base/unit.h"
 
 #define CLIENT_ID 12345U
 
@@ -445,23 +445,21 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("identity");
-	TCase *own = tcase_create("own"), *rules = tcase_create("rules"), *others = tcase_create("others");
+	const struct unit_test tests[] = {
+		UNIT_TEST(an_empty_identity_is_nobody),
+		UNIT_TEST(parts_are_read_when_needed_and_once),
+		UNIT_TEST(the_unit_is_that_of_the_process),
+		UNIT_TEST(without_a_pidfd_there_is_no_unit),
+		UNIT_TEST(sockets_without_a_peer_say_why),
+		UNIT_LOOP(attested_is_who_can_be_named, ELEMENTSOF(attestations)),
+		UNIT_TEST(groups_are_searched),
+		UNIT_TEST(another_user_is_seen_as_such),
+		UNIT_TEST(who_leaves_meanwhile_has_no_unit),
+		UNIT_TEST(who_has_left_has_no_unit),
+		UNIT_TEST(a_message_brings_an_identity),
+		UNIT_TEST(a_sender_that_exited_is_not_alive),
+		{ 0 },
+	};
 
-	tcase_add_test(own, an_empty_identity_is_nobody);
-	tcase_add_test(own, parts_are_read_when_needed_and_once);
-	tcase_add_test(own, the_unit_is_that_of_the_process);
-	tcase_add_test(own, without_a_pidfd_there_is_no_unit);
-	tcase_add_test(own, sockets_without_a_peer_say_why);
-	tcase_add_loop_test(rules, attested_is_who_can_be_named, 0, ELEMENTSOF(attestations));
-	tcase_add_test(rules, groups_are_searched);
-	tcase_add_test(others, another_user_is_seen_as_such);
-	tcase_add_test(others, who_leaves_meanwhile_has_no_unit);
-	tcase_add_test(others, who_has_left_has_no_unit);
-	tcase_add_test(others, a_message_brings_an_identity);
-	tcase_add_test(others, a_sender_that_exited_is_not_alive);
-	suite_add_tcase(suite, own);
-	suite_add_tcase(suite, rules);
-	suite_add_tcase(suite, others);
-	return unit_run(suite);
+	return unit_run("identity", tests, NULL);
 }

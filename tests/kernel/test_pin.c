@@ -12,7 +12,7 @@
 #include "base/macro.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
-#include "fixture.h"
+#include "tests/opener/fixture.h"
 
 static void setup(void)
 {
@@ -157,7 +157,7 @@ START_TEST(tells_mounted_controls)
 	static const char *const types[] = { "pstore", "nfsd", "rpc_pipefs", "binder", "configfs", "debugfs" };
 
 	if (getuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
-		return;
+		unit_skip("only root mounts");
 	for (size_t i = 0; i < ELEMENTSOF(types); i++) {
 		_cleanup_close_ int pin = -EBADF;
 
@@ -186,7 +186,7 @@ START_TEST(tells_acls)
 	ck_assert_int_eq(pin_has_acl(pin), 0);
 	if (setxattr(fixture_path("a/b/file"), "system.posix_acl_access", &acl, sizeof(acl), 0) < 0) {
 		ck_assert_int_eq(errno, ENOTSUP);
-		return;
+		unit_skip("this file system has no access control lists");
 	}
 	ck_assert_int_eq(pin_has_acl(pin), PIN_ACL_POSIX);
 }
@@ -199,7 +199,7 @@ START_TEST(tells_default_acls)
 	ck_assert_int_eq(pin_has_default_acl(pin), 0);
 	if (setxattr(fixture_path("a/b"), "system.posix_acl_default", &acl, sizeof(acl), 0) < 0) {
 		ck_assert_int_eq(errno, ENOTSUP);
-		return;
+		unit_skip("this file system has no access control lists");
 	}
 	ck_assert_int_eq(pin_has_default_acl(pin), 1);
 	ck_assert_int_eq(pin_has_acl(pin), PIN_ACL_NONE);
@@ -251,19 +251,18 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("pin");
-	TCase *pins = tcase_create("pin");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(opens, ELEMENTSOF(cases)),
+		UNIT_TEST(opens_the_parent),
+		UNIT_TEST(a_pin_stays),
+		UNIT_TEST(tells_kernel_controls),
+		UNIT_TEST(tells_acls),
+		UNIT_TEST(tells_default_acls),
+		UNIT_TEST(tells_mounted_controls),
+		UNIT_TEST(walks),
+		{ 0 },
+	};
 
 	fixture_need_openat2();
-	tcase_add_checked_fixture(pins, setup, fixture_teardown);
-	tcase_add_loop_test(pins, opens, 0, ELEMENTSOF(cases));
-	tcase_add_test(pins, opens_the_parent);
-	tcase_add_test(pins, a_pin_stays);
-	tcase_add_test(pins, tells_kernel_controls);
-	tcase_add_test(pins, tells_acls);
-	tcase_add_test(pins, tells_default_acls);
-	tcase_add_test(pins, tells_mounted_controls);
-	tcase_add_test(pins, walks);
-	suite_add_tcase(suite, pins);
-	return fixture_run(suite);
+	return unit_run("pin", tests, &(struct unit_around){ .setup = setup, .teardown = fixture_teardown });
 }

@@ -2,7 +2,7 @@
  *
  * Bytes, packets and datagrams, and what goes wrong with them.
  */
-#include "test_sockio.h"
+#include "sockio_fixture.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -10,28 +10,6 @@
 #include <sys/un.h>
 
 #include "kernel/sockopt.h"
-
-void sockio_pair(int type, int ends[2])
-{
-	ck_assert_int_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
-}
-
-void sockio_close(const int ends[2])
-{
-	fd_close(ends[0]);
-	fd_close(ends[1]);
-}
-
-void sockio_pass(int fd, const void *data, size_t size, size_t n_fds)
-{
-	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	struct iovec part = { (void *)(uintptr_t)data, size };
-	int fds[FDSET_MAX];
-
-	for (size_t i = 0; i < n_fds; i++)
-		fds[i] = null;
-	ck_assert_int_eq((int)sockio_send_fds(fd, &part, 1, fds, n_fds, 0), (int)size);
-}
 
 /* --- bytes --- */
 
@@ -381,20 +359,17 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sockio");
-	TCase *bytes = tcase_create("bytes"), *packets = tcase_create("packets"), *errors = tcase_create("errors");
+	const struct unit_test tests[] = {
+		UNIT_TEST(bytes_come_through),
+		UNIT_TEST(a_full_stream_takes_what_fits),
+		UNIT_TEST(fds_are_dropped_by_the_kernel),
+		UNIT_LOOP(an_empty_packet_is_not_the_end, ELEMENTSOF(packet_scripts)),
+		UNIT_TEST(packets_tell_their_real_size),
+		UNIT_TEST(datagrams_go_back_to_their_sender),
+		UNIT_TEST(a_vanished_peer_is_an_error),
+		UNIT_TEST(blocking_calls_are_interrupted),
+		{ 0 },
+	};
 
-	tcase_add_test(bytes, bytes_come_through);
-	tcase_add_test(bytes, a_full_stream_takes_what_fits);
-	tcase_add_test(bytes, fds_are_dropped_by_the_kernel);
-	tcase_add_loop_test(packets, an_empty_packet_is_not_the_end, 0, ELEMENTSOF(packet_scripts));
-	tcase_add_test(packets, packets_tell_their_real_size);
-	tcase_add_test(packets, datagrams_go_back_to_their_sender);
-	tcase_add_test(errors, a_vanished_peer_is_an_error);
-	tcase_add_test(errors, blocking_calls_are_interrupted);
-	suite_add_tcase(suite, bytes);
-	suite_add_tcase(suite, packets);
-	suite_add_tcase(suite, errors);
-	suite_add_tcase(suite, sockio_fds_case());
-	return unit_run(suite);
+	return unit_run("sockio", tests, NULL);
 }

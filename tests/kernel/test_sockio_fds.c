@@ -2,7 +2,7 @@
  *
  * Messages with fds, and messages with what the kernel attests: whatever comes, no fd is left behind.
  */
-#include "test_sockio.h"
+#include "sockio_fixture.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -354,21 +354,23 @@ START_TEST(fds_that_find_no_room_are_noticed)
 }
 END_TEST
 
-TCase *sockio_fds_case(void)
+int main(void)
 {
-	TCase *fds = tcase_create("fds");
+	const struct unit_test tests[] = {
+		UNIT_TEST(fds_arrive_and_are_closed_on_exec),
+		UNIT_TEST(parts_are_one_message),
+		UNIT_TEST(fds_stay_with_their_bytes),
+		UNIT_TEST(a_cut_packet_keeps_no_fds),
+		UNIT_TEST(half_a_set_is_none),
+		UNIT_TEST(strange_control_data_is_refused),
+		UNIT_TEST(one_fd_goes_to_an_address),
+		UNIT_TEST(the_kernel_says_who_sent),
+		UNIT_TEST(labels_come_along),
+		UNIT_TEST(a_message_without_credentials_says_so),
+		UNIT_TEST(fds_beside_an_attestation_are_refused),
+		UNIT_TEST(fds_that_find_no_room_are_noticed),
+		{ 0 },
+	};
 
-	tcase_add_test(fds, fds_arrive_and_are_closed_on_exec);
-	tcase_add_test(fds, parts_are_one_message);
-	tcase_add_test(fds, fds_stay_with_their_bytes);
-	tcase_add_test(fds, a_cut_packet_keeps_no_fds);
-	tcase_add_test(fds, half_a_set_is_none);
-	tcase_add_test(fds, strange_control_data_is_refused);
-	tcase_add_test(fds, one_fd_goes_to_an_address);
-	tcase_add_test(fds, the_kernel_says_who_sent);
-	tcase_add_test(fds, labels_come_along);
-	tcase_add_test(fds, a_message_without_credentials_says_so);
-	tcase_add_test(fds, fds_beside_an_attestation_are_refused);
-	tcase_add_test(fds, fds_that_find_no_room_are_noticed);
-	return fds;
+	return unit_run("sockio with fds", tests, NULL);
 }

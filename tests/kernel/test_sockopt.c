@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #include "kernel/sockio.h"
-#include "unit.h"
+#include "tests/base/unit.h"
 
 /* Where net.core.wmem_max is set very high, memory in one piece is what limits a packet (ENOBUFS). */
 #define PIECE_MAX (512UL * 1024UL)
@@ -375,22 +375,20 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sockopt");
-	TCase *options = tcase_create("options"), *peers = tcase_create("peers"), *sizes = tcase_create("sizes");
+	const struct unit_test tests[] = {
+		UNIT_TEST(rights_are_refused_at_their_sender),
+		UNIT_TEST(accepted_sockets_refuse_rights_too),
+		UNIT_TEST(accepted_sockets_attest_too),
+		UNIT_TEST(peers_are_told),
+		UNIT_TEST(a_long_label_is_no_overflow),
+		UNIT_TEST(groups_are_those_of_the_connect),
+		UNIT_TEST(a_peer_that_exited_has_no_live_pidfd),
+		UNIT_TEST(what_is_no_socket_says_why),
+		UNIT_TEST(the_largest_packet_is_known),
+		UNIT_TEST(unread_messages_are_seen),
+		UNIT_TEST(errors_are_told_once),
+		{ 0 },
+	};
 
-	tcase_add_test(options, rights_are_refused_at_their_sender);
-	tcase_add_test(options, accepted_sockets_refuse_rights_too);
-	tcase_add_test(options, accepted_sockets_attest_too);
-	tcase_add_test(peers, peers_are_told);
-	tcase_add_test(peers, a_long_label_is_no_overflow);
-	tcase_add_test(peers, groups_are_those_of_the_connect);
-	tcase_add_test(peers, a_peer_that_exited_has_no_live_pidfd);
-	tcase_add_test(peers, what_is_no_socket_says_why);
-	tcase_add_test(sizes, the_largest_packet_is_known);
-	tcase_add_test(sizes, unread_messages_are_seen);
-	tcase_add_test(sizes, errors_are_told_once);
-	suite_add_tcase(suite, options);
-	suite_add_tcase(suite, peers);
-	suite_add_tcase(suite, sizes);
-	return unit_run(suite);
+	return unit_run("sockopt", tests, NULL);
 }

@@ -4,7 +4,6 @@
  */
 #include "conversation.h"
 
-#include <check.h>
 #include <fcntl.h>
 
 #include "base/macro.h"
@@ -21,7 +20,7 @@ void converse(const struct fake_step *steps, size_t n_steps)
 
 void setup(void)
 {
-	fds_before = fake_count_fds();
+	fds_before = unit_count_fds();
 	porter = NULL;
 }
 
@@ -29,7 +28,7 @@ void finish(void)
 {
 	porter_free(TAKE_POINTER(porter));
 	ck_assert_str_eq(fake_finish(&fake), "");
-	ck_assert_uint_eq(fake_count_fds(), fds_before);
+	ck_assert_uint_eq(unit_count_fds(), fds_before);
 }
 
 void assert_passed(int fd, char letter)

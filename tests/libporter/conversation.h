@@ -6,6 +6,7 @@
 
 #include "fake_service.h"
 #include "libporter/porter.h"
+#include "tests/base/unit.h"
 
 #define OPEN_KEY "{\"method\":\"io.porterd.Files.Open\",\"parameters\":{\"file\":\"key\"}}"
 #define GET "{\"method\":\"io.porterd.Credentials.Get\",\"parameters\":{}}"

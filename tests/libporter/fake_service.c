@@ -4,7 +4,6 @@
  */
 #include "fake_service.h"
 
-#include <dirent.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -122,17 +121,4 @@ const char *fake_finish(struct fake_service *fake)
 		abort();
 	fd_close(fake->listener);
 	return fake->failure;
-}
-
-size_t fake_count_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	size_t count = 0;
-
-	if (!directory)
-		abort();
-	while (readdir(directory))
-		count++;
-	(void)closedir(directory);
-	return count - 3; /* `.`, `..`, and the directory itself */
 }

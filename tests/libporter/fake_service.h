@@ -30,6 +30,3 @@ void fake_start(struct fake_service *fake, const struct fake_step *steps, size_t
 
 /* Waits for its end and returns what went against the script, "" if nothing did. */
 const char *fake_finish(struct fake_service *fake);
-
-/* How many fds this process has open. */
-size_t fake_count_fds(void);

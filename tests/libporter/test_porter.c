@@ -2,7 +2,6 @@
  *
  * libporter against a service that answers by script, well and badly.
  */
-#include <check.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -71,7 +70,7 @@ START_TEST(connect_tells_failures_apart)
 	longer[109] = '\0';
 	ck_assert_int_eq(porter_connect(&porter, longer), -ENAMETOOLONG);
 	ck_assert_ptr_null(porter);
-	ck_assert_uint_eq(fake_count_fds(), fds_before);
+	ck_assert_uint_eq(unit_count_fds(), fds_before);
 }
 END_TEST
 
@@ -411,29 +410,20 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("libporter");
-	TCase *calls = tcase_create("calls");
-	SRunner *runner;
-	int failed;
+	const struct unit_test tests[] = {
+		UNIT_TEST(connect_tells_failures_apart),
+		UNIT_TEST(open_hands_over_the_fd),
+		UNIT_TEST(open_many_keeps_the_order),
+		UNIT_TEST(open_many_takes_as_many_as_the_kernel_passes),
+		UNIT_TEST(check_and_list),
+		UNIT_TEST(whoami_reads_all_parts),
+		UNIT_TEST(check_credentials_asks_what_is_given),
+		UNIT_TEST(call_passes_text_and_fds),
+		UNIT_TEST(bad_arguments_send_nothing),
+		UNIT_LOOP(errors_are_told_and_forgotten, ELEMENTSOF(errors)),
+		UNIT_TEST(nothing_can_be_freed),
+		{ 0 },
+	};
 
-	tcase_add_checked_fixture(calls, setup, NULL);
-	tcase_add_test(calls, connect_tells_failures_apart);
-	tcase_add_test(calls, open_hands_over_the_fd);
-	tcase_add_test(calls, open_many_keeps_the_order);
-	tcase_add_test(calls, open_many_takes_as_many_as_the_kernel_passes);
-	tcase_add_test(calls, check_and_list);
-	tcase_add_test(calls, whoami_reads_all_parts);
-	tcase_add_test(calls, check_credentials_asks_what_is_given);
-	tcase_add_test(calls, call_passes_text_and_fds);
-	tcase_add_test(calls, bad_arguments_send_nothing);
-	tcase_add_loop_test(calls, errors_are_told_and_forgotten, 0, ELEMENTSOF(errors));
-	tcase_add_test(calls, nothing_can_be_freed);
-
-	suite_add_tcase(suite, calls);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run("libporter", tests, &(struct unit_around){ .setup = setup });
 }

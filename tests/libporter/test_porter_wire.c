@@ -2,7 +2,6 @@
  *
  * libporter against a service that does not keep to its interface, and against what the wire may do.
  */
-#include <check.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -209,7 +208,7 @@ START_TEST(a_service_that_left_is_a_reset)
 	ck_assert_int_eq(porter_whoami(porter, &who), -ECONNRESET);
 	porter_free(TAKE_POINTER(porter));
 	fd_close(fake.listener);
-	ck_assert_uint_eq(fake_count_fds(), fds_before);
+	ck_assert_uint_eq(unit_count_fds(), fds_before);
 }
 END_TEST
 
@@ -255,10 +254,12 @@ START_TEST(fds_that_find_no_room_are_not_half_taken)
 	struct rlimit limit, saved;
 	int fds[3] = { -1, -1, -1 }, lowest;
 
+	if (unit_under_valgrind())
+		unit_skip("valgrind keeps RLIMIT_NOFILE from the kernel");
 	converse(steps, ELEMENTSOF(steps));
 	/* Room for one fd more, once the service has made its own three: besides the listening socket and the
 	 * two ends of the connection. */
-	while (fake_count_fds() < fds_before + 6)
+	while (unit_count_fds() < fds_before + 6)
 		(void)usleep(1000);
 	lowest = dup(0);
 	ck_assert_int_ge(lowest, 0);
@@ -275,36 +276,19 @@ END_TEST
 
 int main(void)
 {
-	const char *preloaded = getenv("LD_PRELOAD");
-	Suite *suite = suite_create("libporter wire");
-	TCase *bad = tcase_create("bad service"), *wire = tcase_create("wire");
-	SRunner *runner;
-	int failed;
+	const struct unit_test tests[] = {
+		UNIT_LOOP(bad_open_breaks_the_connection, ELEMENTSOF(bad_opens)),
+		UNIT_LOOP(an_index_is_used_once, 6),
+		UNIT_LOOP(bad_answers_break_the_connection, ELEMENTSOF(bad_answers)),
+		UNIT_TEST(split_replies_are_put_together),
+		UNIT_TEST(fds_in_the_middle_are_closed),
+		UNIT_TEST(a_reply_may_be_as_long_as_allowed),
+		UNIT_LOOP(an_early_end_is_a_reset, 3),
+		UNIT_TEST(a_service_that_left_is_a_reset),
+		UNIT_TEST(signals_do_not_disturb),
+		UNIT_TEST(fds_that_find_no_room_are_not_half_taken),
+		{ 0 },
+	};
 
-	tcase_add_checked_fixture(bad, setup, NULL);
-	tcase_add_loop_test(bad, bad_open_breaks_the_connection, 0, ELEMENTSOF(bad_opens));
-	tcase_add_loop_test(bad, an_index_is_used_once, 0, 6);
-	tcase_add_loop_test(bad, bad_answers_break_the_connection, 0, ELEMENTSOF(bad_answers));
-
-	tcase_add_checked_fixture(wire, setup, NULL);
-	tcase_set_timeout(wire, 60);
-	tcase_add_test(wire, split_replies_are_put_together);
-	tcase_add_test(wire, fds_in_the_middle_are_closed);
-	tcase_add_test(wire, a_reply_may_be_as_long_as_allowed);
-	tcase_add_loop_test(wire, an_early_end_is_a_reset, 0, 3);
-	tcase_add_test(wire, a_service_that_left_is_a_reset);
-	tcase_add_test(wire, signals_do_not_disturb);
-	if (strstr(preloaded ? preloaded : "", "vgpreload"))
-		(void)puts("# valgrind keeps RLIMIT_NOFILE from the kernel: what happens at the limit isn't tested");
-	else
-		tcase_add_test(wire, fds_that_find_no_room_are_not_half_taken);
-
-	suite_add_tcase(suite, bad);
-	suite_add_tcase(suite, wire);
-	runner = srunner_create(suite);
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run("libporter wire", tests, &(struct unit_around){ .seconds = 60, .setup = setup });
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the opener's tests share: a directory of their own, connections, clients, and the running of a suite.
+ * What the opener's tests share: a directory of their own, connections, and clients.
  */
 #pragma once
 
-#include <check.h>
 #include <sys/types.h>
 
 #include "kernel/identity.h"
+#include "tests/base/unit.h"
 
 /* The test's directory, its real path: only its owner can write it, and it is gone after the test. */
 extern char fixture_directory[];
@@ -31,6 +31,3 @@ int fixture_connect(const char *name, int type);
 /* Ends the program, with all its tests skipped, where there is no openat2(2). Every kernel that porterd
  * runs on has it, but valgrind before 3.22 (Debian 12) does not let it through. */
 void fixture_need_openat2(void);
-
-/* Runs the suite, with TAP on stdout; the result is main()'s. */
-int fixture_run(Suite *suite);

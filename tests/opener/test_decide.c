@@ -218,13 +218,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("decide");
-	TCase *table = tcase_create("decide");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(row, ELEMENTSOF(rows)),
+		UNIT_TEST(root_by_name),
+		UNIT_TEST(an_empty_identity),
+		UNIT_TEST(reasons_differ),
+		{ 0 },
+	};
 
-	tcase_add_loop_test(table, row, 0, ELEMENTSOF(rows));
-	tcase_add_test(table, root_by_name);
-	tcase_add_test(table, an_empty_identity);
-	tcase_add_test(table, reasons_differ);
-	suite_add_tcase(suite, table);
-	return fixture_run(suite);
+	return unit_run("decide", tests, NULL);
 }

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 void daemon_open(struct daemon *daemon)
 {

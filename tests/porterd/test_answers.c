@@ -8,7 +8,7 @@
 #include <sys/un.h>
 
 #include "porterd/answers.h"
-#include "unit.h"
+#include "tests/base/unit.h"
 
 /* A datagram socket bound to an address of the kernel's choice. */
 static int make_client(struct sockio_sender *ret)
@@ -162,14 +162,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("answers");
-	TCase *tcase = tcase_create("answers");
+	const struct unit_test tests[] = {
+		UNIT_TEST(a_full_queue_is_tried_again_and_given_up),
+		UNIT_TEST(waiting_is_bounded_for_all_together),
+		UNIT_TEST(who_is_gone_is_counted),
+		UNIT_TEST(a_full_send_buffer_leaves_room_for_those_who_read),
+		{ 0 },
+	};
 
-	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, a_full_queue_is_tried_again_and_given_up);
-	tcase_add_test(tcase, waiting_is_bounded_for_all_together);
-	tcase_add_test(tcase, who_is_gone_is_counted);
-	tcase_add_test(tcase, a_full_send_buffer_leaves_room_for_those_who_read);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return unit_run("answers", tests, &(struct unit_around){ .seconds = 120 });
 }

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 /* Reads what is there, at most `size`; returns how much. */
 static size_t read_some(int fd, void *buffer, size_t size)
@@ -291,17 +291,16 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("streams");
-	TCase *tcase = tcase_create("streams");
+	const struct unit_test tests[] = {
+		UNIT_TEST(echo_by_pieces),
+		UNIT_TEST(echo_holds_one_piece_for_who_does_not_read),
+		UNIT_TEST(echo_packets),
+		UNIT_TEST(varlink_conversations),
+		UNIT_TEST(drain_answers_what_was_received),
+		UNIT_TEST(at_the_limit_new_clients_wait),
+		UNIT_TEST(no_descriptor_stays),
+		{ 0 },
+	};
 
-	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, echo_by_pieces);
-	tcase_add_test(tcase, echo_holds_one_piece_for_who_does_not_read);
-	tcase_add_test(tcase, echo_packets);
-	tcase_add_test(tcase, varlink_conversations);
-	tcase_add_test(tcase, drain_answers_what_was_received);
-	tcase_add_test(tcase, at_the_limit_new_clients_wait);
-	tcase_add_test(tcase, no_descriptor_stays);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return unit_run("streams", tests, &(struct unit_around){ .seconds = 120 });
 }

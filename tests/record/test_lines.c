@@ -11,7 +11,7 @@
 #include "record/message_id.h"
 #include "record/record.h"
 #include "record/sink.h"
-#include "unit.h"
+#include "tests/base/unit.h"
 
 static void read_line(int fd, char *line, size_t size)
 {
@@ -234,18 +234,17 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("lines");
-	TCase *lines = tcase_create("lines"), *choice = tcase_create("choice");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(lines_are_readable_and_harmless, ELEMENTSOF(escapes)),
+		UNIT_TEST(long_lines_are_cut),
+		UNIT_TEST(a_file_is_appended_to),
+		UNIT_TEST(a_full_pipe_blocks_nobody),
+		UNIT_TEST(a_full_socket_blocks_nobody),
+		UNIT_TEST(a_stopped_terminal_blocks_nobody),
+		UNIT_TEST(a_closed_pipe_kills_nobody),
+		UNIT_TEST(the_journals_stream_is_recognised),
+		{ 0 },
+	};
 
-	tcase_add_loop_test(lines, lines_are_readable_and_harmless, 0, ELEMENTSOF(escapes));
-	tcase_add_test(lines, long_lines_are_cut);
-	tcase_add_test(lines, a_file_is_appended_to);
-	tcase_add_test(lines, a_full_pipe_blocks_nobody);
-	tcase_add_test(lines, a_full_socket_blocks_nobody);
-	tcase_add_test(lines, a_stopped_terminal_blocks_nobody);
-	tcase_add_test(lines, a_closed_pipe_kills_nobody);
-	tcase_add_test(choice, the_journals_stream_is_recognised);
-	suite_add_tcase(suite, lines);
-	suite_add_tcase(suite, choice);
-	return unit_run(suite);
+	return unit_run("lines", tests, NULL);
 }

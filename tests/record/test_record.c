@@ -15,7 +15,7 @@
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 #include "record/message_id.h"
-#include "unit.h"
+#include "tests/base/unit.h"
 
 #define FIELDS_MAX 4096
 
@@ -468,17 +468,16 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("record");
-	TCase *journal = tcase_create("journal");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(values_arrive_as_they_are, ELEMENTSOF(values)),
+		UNIT_TEST(records_are_numbered),
+		UNIT_TEST(values_are_bounded),
+		UNIT_TEST(a_full_journal_drops_and_tells),
+		UNIT_TEST(an_absent_journal_may_come_back),
+		UNIT_TEST(a_large_record_comes_sealed),
+		UNIT_TEST(wrong_addresses_are_errors),
+		{ 0 },
+	};
 
-	tcase_add_loop_test(journal, values_arrive_as_they_are, 0, ELEMENTSOF(values));
-	tcase_add_test(journal, records_are_numbered);
-	tcase_add_test(journal, values_are_bounded);
-	tcase_add_test(journal, a_full_journal_drops_and_tells);
-	tcase_add_test(journal, an_absent_journal_may_come_back);
-	tcase_add_test(journal, a_large_record_comes_sealed);
-	tcase_add_test(journal, wrong_addresses_are_errors);
-	tcase_set_timeout(journal, 60);
-	suite_add_tcase(suite, journal);
-	return unit_run(suite);
+	return unit_run("record", tests, &(struct unit_around){ .seconds = 60 });
 }

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 #define DESCRIPTION "# A service for tests.\ninterface org.example.Test\n"
 
@@ -427,16 +427,15 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("dispatch");
-	TCase *calls = tcase_create("calls"), *descriptors = tcase_create("descriptors");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(calls_are_answered, ELEMENTSOF(conversations)),
+		UNIT_TEST(the_description_is_the_file),
+		UNIT_TEST(a_pending_call_is_answered_later),
+		UNIT_TEST(a_pending_call_may_be_abandoned),
+		UNIT_TEST(descriptors_change_hands),
+		UNIT_TEST(descriptors_without_a_taker_are_closed),
+		{ 0 },
+	};
 
-	tcase_add_loop_test(calls, calls_are_answered, 0, ELEMENTSOF(conversations));
-	tcase_add_test(calls, the_description_is_the_file);
-	tcase_add_test(calls, a_pending_call_is_answered_later);
-	tcase_add_test(calls, a_pending_call_may_be_abandoned);
-	tcase_add_test(descriptors, descriptors_change_hands);
-	tcase_add_test(descriptors, descriptors_without_a_taker_are_closed);
-	suite_add_tcase(suite, calls);
-	suite_add_tcase(suite, descriptors);
-	return unit_run(suite);
+	return unit_run("dispatch", tests, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 /* --- messages --- */
 
@@ -253,16 +253,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("envelope");
-	TCase *messages = tcase_create("messages"), *calls = tcase_create("calls");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(messages_are_objects, ELEMENTSOF(texts)),
+		UNIT_TEST(cut_messages_are_none),
+		UNIT_LOOP(levels_are_counted, 4),
+		UNIT_TEST(breadth_is_not_depth),
+		UNIT_LOOP(envelopes_are_read, ELEMENTSOF(envelopes)),
+		{ 0 },
+	};
 
-	tcase_set_timeout(messages, 60);
-	tcase_add_loop_test(messages, messages_are_objects, 0, ELEMENTSOF(texts));
-	tcase_add_test(messages, cut_messages_are_none);
-	tcase_add_loop_test(messages, levels_are_counted, 0, 4);
-	tcase_add_test(messages, breadth_is_not_depth);
-	tcase_add_loop_test(calls, envelopes_are_read, 0, ELEMENTSOF(envelopes));
-	suite_add_tcase(suite, messages);
-	suite_add_tcase(suite, calls);
-	return unit_run(suite);
+	return unit_run("envelope", tests, &(struct unit_around){ .seconds = 60 });
 }

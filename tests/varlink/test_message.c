@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "unit.h"
+#include "tests/base/unit.h"
 
 /* --- framing --- */
 
@@ -302,20 +302,17 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("message");
-	TCase *framing = tcase_create("framing"), *output = tcase_create("output");
+	const struct unit_test tests[] = {
+		UNIT_LOOP(streams_may_be_split_anywhere, ELEMENTSOF(streams)),
+		UNIT_LOOP(streams_may_come_byte_by_byte, ELEMENTSOF(streams)),
+		UNIT_TEST(nothing_received_is_nothing),
+		UNIT_TEST(sizes_around_the_buffer_fit),
+		UNIT_LOOP(the_largest_message_fits_and_no_larger, 5),
+		UNIT_TEST(the_largest_message_may_come_byte_by_byte),
+		UNIT_TEST(output_is_compact_and_terminated),
+		UNIT_TEST(output_of_any_size_is_whole),
+		{ 0 },
+	};
 
-	tcase_set_timeout(framing, 60);
-	tcase_set_timeout(output, 60);
-	tcase_add_loop_test(framing, streams_may_be_split_anywhere, 0, ELEMENTSOF(streams));
-	tcase_add_loop_test(framing, streams_may_come_byte_by_byte, 0, ELEMENTSOF(streams));
-	tcase_add_test(framing, nothing_received_is_nothing);
-	tcase_add_test(framing, sizes_around_the_buffer_fit);
-	tcase_add_loop_test(framing, the_largest_message_fits_and_no_larger, 0, 5);
-	tcase_add_test(framing, the_largest_message_may_come_byte_by_byte);
-	tcase_add_test(output, output_is_compact_and_terminated);
-	tcase_add_test(output, output_of_any_size_is_whole);
-	suite_add_tcase(suite, framing);
-	suite_add_tcase(suite, output);
-	return unit_run(suite);
+	return unit_run("message", tests, &(struct unit_around){ .seconds = 60 });
 }

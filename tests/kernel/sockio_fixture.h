@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The test of sockio is one program of two files: bytes and packets; fds and attestations.
+ * What the tests of sockio share: connected pairs.
  */
 #pragma once
 
 #include "kernel/sockio.h"
-#include "unit.h"
-
-TCase *sockio_fds_case(void);
+#include "tests/base/unit.h"
 
 /* A connected pair. */
 void sockio_pair(int type, int ends[2]);

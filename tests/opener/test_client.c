@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The client behind a request: which descriptors stand for one, and which only seem to.
+ */
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "request_fixture.h"
+
+/* Everything but the accepted end of a client's stream connection. Most of these would tell the credentials of
+ * somebody: the listener's, or this process's. */
+static int wrong_fd(int kind)
+{
+	int pair[2], fd;
+
+	switch (kind) {
+	case 0: /* the connecting end: its peer is whoever listens */
+		return dup(client);
+	case 1: /* what listens: its peer is itself */
+		return dup(listener);
+	case 2:
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		return pair[0];
+	case 3:
+		return socket(AF_UNIX, SOCK_STREAM, 0);
+	case 4:
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+		return pair[0];
+	case 5:
+		(void)fixture_listen("seqpacket", SOCK_SEQPACKET);
+		return fixture_connect("seqpacket", SOCK_SEQPACKET);
+	case 6:
+		fd = fixture_listen("packets", SOCK_SEQPACKET);
+		(void)fixture_connect("packets", SOCK_SEQPACKET);
+		return accept(fd, NULL, NULL);
+	case 7:
+		return dup(journal);
+	case 8:
+		return socket(AF_INET, SOCK_STREAM, 0);
+	case 9:
+		ck_assert_int_eq(pipe(pair), 0);
+		return pair[0];
+	case 10:
+		return open("/dev/null", O_RDONLY);
+	case 11:
+		return open(fixture_directory, O_PATH);
+	case 12: /* bound, and connecting: as in 0, and with an address of its own */
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		ck_assert_int_eq(bind(fd, (struct sockaddr *)&(struct sockaddr_un){ .sun_family = AF_UNIX },
+				      sizeof(sa_family_t)), 0);
+		(void)close(client);
+		client = fd;
+		fd = fixture_connect("listener", SOCK_STREAM);
+		return fd;
+	default:
+		ck_abort();
+	}
+}
+
+START_TEST(wrong_kinds_of_fds)
+{
+	int fd = wrong_fd(_i);
+
+	load_three();
+	for (enum opener_operation operation = OPENER_OPEN; operation <= OPENER_LIST; operation++) {
+		start(operation);
+		if (operation != OPENER_LIST)
+			add("one");
+		ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_BAD_REQUEST);
+		ck_assert_str_eq(text(), "the request came without a client's connected stream socket");
+	}
+	ck_assert_str_eq(record(), "");
+}
+END_TEST
+
+/* A connecting end with an address looks like an accepted one, but for its peer's address. */
+START_TEST(bound_clients)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(address);
+	int ends[2];
+
+	load_three();
+	ends[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(ends[0], (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(ends[0], (struct sockaddr *)&address, size), 0);
+	ends[1] = accept(listener, NULL, NULL);
+
+	for (size_t i = 0; i < 2; i++) {
+		start(OPENER_OPEN);
+		add("one");
+		add("none");
+		ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[i]), OPENER_NOT_PERMITTED);
+		ck_assert_ptr_nonnull(strstr(text(), "is bound to an address"));
+		ck_field(record(), "PORTERD_FILE=one");
+		ck_field(record(), "PORTERD_FILE=none");
+		ck_assert_str_eq(record(), "");
+		start(OPENER_LIST);
+		ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[i]), OPENER_NOT_PERMITTED);
+	}
+	ck_assert_uint_eq(service.refused, 4);
+}
+END_TEST
+
+/* Who connected elsewhere did not ask for a file. */
+START_TEST(other_sockets)
+{
+	const char *const elsewhere[] = { "/run/porterd/io.porterd", "@listener", NULL };
+	const char *const here[] = { "/run/porterd/io.porterd", fixture_path("listener"), NULL };
+	const char *const abstract[] = { "@porterd-test-abstract", NULL };
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0porterd-test-abstract" };
+	const socklen_t size = offsetof(struct sockaddr_un, sun_path) + 22;
+	int fd, end;
+
+	load_three();
+	for (enum opener_operation operation = OPENER_OPEN; operation <= OPENER_LIST; operation++) {
+		start(operation);
+		if (operation != OPENER_LIST)
+			add("one");
+		service.sockets = elsewhere;
+		ck_assert_int_eq(serve(), OPENER_NOT_PERMITTED);
+		ck_assert_ptr_nonnull(strstr(text(), "not connected to a socket of porterd's"));
+		if (operation == OPENER_OPEN)
+			ck_field(record(), "PORTERD_RESULT=refused");
+		service.sockets = here;
+		ck_assert_int_eq(serve(), OPENER_OK);
+		if (operation == OPENER_OPEN)
+			ck_field(record(), "PORTERD_RESULT=granted");
+	}
+
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	end = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(connect(end, (struct sockaddr *)&address, size), 0);
+	fd = accept(fd, NULL, NULL);
+	start(OPENER_LIST);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_NOT_PERMITTED);
+	service.sockets = abstract;
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_OK);
+}
+END_TEST
+
+START_TEST(a_client_that_left)
+{
+	pid_t child;
+	int gone;
+
+	load_three();
+	child = fork();
+	if (child == 0) {
+		(void)fixture_connect("listener", SOCK_STREAM);
+		_exit(0);
+	}
+	gone = accept(listener, NULL, NULL);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+
+	start(OPENER_OPEN);
+	add("one");
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), gone), OPENER_NOT_PERMITTED);
+	ck_assert_str_eq(text(), "the process that connected has exited");
+	ck_field(record(), "PORTERD_REASON=the process that connected has exited");
+}
+END_TEST
+
+START_TEST(nothing_of_the_client_is_received)
+{
+	char byte = 0;
+
+	load_three();
+	ck_assert_int_eq(send(client, "x", 1, 0), 1);
+	start(OPENER_OPEN);
+	add("one");
+	ck_assert_int_eq(serve(), OPENER_OK);
+	ck_assert_int_eq(recv(accepted, &byte, 1, MSG_DONTWAIT), 1);
+	ck_assert_int_eq(byte, 'x');
+}
+END_TEST
+
+int main(void)
+{
+	const struct unit_test tests[] = {
+		UNIT_LOOP(wrong_kinds_of_fds, 13),
+		UNIT_TEST(bound_clients),
+		UNIT_TEST(other_sockets),
+		UNIT_TEST(a_client_that_left),
+		UNIT_TEST(nothing_of_the_client_is_received),
+		{ 0 },
+	};
+
+	fixture_need_openat2();
+	return unit_run("client", tests, &(struct unit_around){ request_setup, request_teardown, 60 });
+}
