@@ -20,6 +20,8 @@ SERVICES = ["porterd.service", "porterd-opener.service"]
 POLICIES = pathlib.Path("/etc/porterd/files.conf.d")
 FILES = pathlib.Path("/srv/porterd-tests")
 RUNTIME_UNITS = pathlib.Path("/run/systemd/system")
+PACKAGE = pathlib.Path("/root/porterd.deb")
+INSTALLING = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
 CLIENT = ["python3", "-B", client.__file__]
 TESTS = []
 
@@ -98,6 +100,21 @@ def client_in_unit(*arguments, ok=True, **options):
         return json.loads(said)
     except ValueError:
         return said
+
+
+# --- the package ---------------------------------------------------------------------------------
+
+
+def dpkg(*arguments):
+    return run("dpkg", *arguments, timeout=120, env=INSTALLING)
+
+
+def install():
+    """Installs the package, again or anew: the one that was given, or else the archive's."""
+    if PACKAGE.exists():
+        return dpkg("-i", PACKAGE)
+    return run("apt-get", "install", "-y", "-q", "--no-install-recommends", "--reinstall", "porterd",
+               timeout=120, env=INSTALLING)
 
 
 # --- the policy --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pathlib
 import pwd
 import stat
 
-from harness import (ON_REQUEST, SERVICES, SOCKETS, equal, prop, run, state, systemctl, test)
+from harness import (ON_REQUEST, SERVICES, SOCKETS, equal, install, prop, run, state, systemctl, test)
 
 
 @test
@@ -68,7 +68,7 @@ def programs_have_help_and_version():
 @test
 def sockets_survive_a_second_installation():
     before = [prop(unit, "ActiveEnterTimestampMonotonic") for unit in SOCKETS]
-    run("dpkg", "-i", "/root/porterd.deb", env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
+    install()
     equal([prop(unit, "ActiveEnterTimestampMonotonic") for unit in SOCKETS], before,
           "since when the sockets are active")
     services_are_not_started()
