@@ -35,7 +35,7 @@ START_TEST(a_complaint_is_made_once_in_a_while)
 	ck_assert(!complaint_is_due(&complaint));
 	/* Asking does not put it off, and each cause has its own time. */
 	ck_assert(complaint_is_due(&other));
-	now.tv_sec++;
+	now = (struct timespec){ .tv_sec = 11 };
 	ck_assert(complaint_is_due(&complaint));
 	ck_assert(!complaint_is_due(&complaint));
 	ck_assert(!complaint_is_due(&other));
