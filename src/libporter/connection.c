@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#include "libporter/address.h"
+#include "kernel/address.h"
 #include "libporter/wire.h"
 
 int porter_connect(struct porter **ret, const char *path)

@@ -29,6 +29,9 @@
 extern "C" {
 #endif
 
+/* The library itself is built with everything else hidden. */
+#pragma GCC visibility push(default)
+
 /* Where porterd listens, unless the system's administrator moved it. */
 #define PORTER_SOCKET "/run/porterd/io.porterd"
 
@@ -151,6 +154,8 @@ const char *porter_error_file(const struct porter *porter);
 
 /* All parameters of the error, a JSON object as text. */
 const char *porter_error_parameters(const struct porter *porter);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "base/macro.h"
+#include "kernel/address.h"
 #include "kernel/sockio.h"
-#include "libporter/address.h"
 #include "porterctl/failure.h"
 #include "porterctl/stream.h"
 

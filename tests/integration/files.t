@@ -14,7 +14,7 @@ import tempfile
 from harness import *
 
 OPENER = os.path.join(BUILD, "porterd-opener")
-PORTERCTL = os.path.join(BUILD, "porterctl")
+PORTERCTL = os.path.join(BUILD, "tests", "porterctl", "porterctl")
 ME = os.geteuid()
 
 

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from harness import *
 
-PORTERCTL = os.path.join(BUILD, "porterctl")
+PORTERCTL = os.path.join(BUILD, "tests", "porterctl", "porterctl")
 GET = "io.porterd.Credentials.Get"
 LIST = "io.porterd.Files.List"
 CHECK = "io.porterd.Files.Check"

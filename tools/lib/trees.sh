@@ -46,17 +46,25 @@ tree_build_deb()
 	' && cp "$build"/build/*.deb "$build"/build/*.changes "$out/" && rm -rf "$build"
 }
 
-# tree_fetch_depends DIR DEB: puts what the package depends on into the tree's
-# cache, so that it is installed later by the booted system, without a network.
+# tree_fetch_depends DIR DEB...: puts the packages into the tree as /root/NAME.deb,
+# and what they depend on into its cache, so that they are installed later by the
+# booted system, without a network. Symbols for debuggers stay outside.
 tree_fetch_depends()
 {
-	local dir=$1 deb=$2
+	local dir=$1 deb name
+	shift
 
-	cp "$deb" "$dir/root/porterd.deb" || return 1
+	for deb in "$@"; do
+		name=${deb##*/} name=${name%%_*}
+		case $name in
+		*-dbgsym) ;;
+		*) cp "$deb" "$dir/root/$name.deb" || return 1 ;;
+		esac
+	done
 	tree_run "$dir" sh -ec '
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends --download-only \
-			-o APT::Keep-Downloaded-Packages=true /root/porterd.deb
+			-o APT::Keep-Downloaded-Packages=true /root/*.deb
 	'
 }
 

@@ -2,7 +2,7 @@
  *
  * Connecting to a socket by the name that people give it.
  */
-#include "libporter/address.h"
+#include "kernel/address.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
