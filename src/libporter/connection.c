@@ -59,22 +59,22 @@ bool connection_begin(struct porter *porter)
 
 const char *porter_error_name(const struct porter *porter)
 {
-	return porter->error_name;
+	return porter ? porter->error_name : NULL;
 }
 
 const char *porter_error_reason(const struct porter *porter)
 {
-	return porter->error_reason;
+	return porter ? porter->error_reason : NULL;
 }
 
 const char *porter_error_file(const struct porter *porter)
 {
-	return porter->error_file;
+	return porter ? porter->error_file : NULL;
 }
 
 const char *porter_error_parameters(const struct porter *porter)
 {
-	return porter->error_parameters;
+	return porter ? porter->error_parameters : NULL;
 }
 
 int error_to_errno(const char *name)

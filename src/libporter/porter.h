@@ -126,8 +126,9 @@ int porter_call(struct porter *porter, const char *method, const char *parameter
 
 /* --- errors of the service ------------------------------------------------------------------------------ */
 
-/* What the service answered to the last call on this connection, if that was an error: NULL otherwise. The
- * texts belong to the connection and are valid until its next call.
+/* What the service answered to the last call on this connection, if that was an error: NULL otherwise, and for
+ * NULL, which is what a failed porter_connect() may have left. The texts belong to the connection and are valid
+ * until its next call.
  *
  * The name in full, and what the call returned:
  *   io.porterd.Files.UnknownFile              -ENOENT
