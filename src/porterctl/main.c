@@ -27,6 +27,7 @@ static const struct verb {
 	{ "exec", "FILE[=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec,
 	  1, PORTER_FILES_MAX, true, true },
 	{ "status", "", "show the state of the sockets and services", verb_status, 0, 0, false, true },
+	{ "bench", "", "measure the daemon beside the bare system calls", verb_bench, 0, 0, false, true },
 };
 
 static int print_help(void)
@@ -36,16 +37,27 @@ static int print_help(void)
 		(void)printf("  %-6s %-28s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
 	(void)printf("\n"
 		     "Options:\n"
-		     "  --json         print what came back as JSON\n"
-		     "  --socket=PATH  connect to PATH; a leading @ names an abstract socket\n"
-		     "  --help         show this\n"
-		     "  --version      show the version\n"
+		     "  --json              print what came back as JSON\n"
+		     "  --socket=PATH       connect to PATH; a leading @ names an abstract socket\n"
+		     "  --help              show this\n"
+		     "  --version           show the version\n"
+		     "Of bench:\n"
+		     "  --case=PATTERN      only the cases whose names match, as 'echo*'\n"
+		     "  --duration=SECONDS  how long each case is measured\n"
+		     "  --plot=FILE.svg     draw the results, too\n"
+		     "  --porterd=PATH      the daemon to be measured, and\n"
+		     "  --opener=PATH       its opener, if they are not the installed ones\n"
 		     "\n"
 		     "Exit status: 0 done, 1 refused or not satisfied, 2 wrong usage, 3 the service can't\n"
 		     "be reached. A COMMAND has its own; 126: it can't be run, 127: it is not found.\n"
 		     "\n"
 		     "See porterctl(1).\n");
 	return EXIT_DONE;
+}
+
+static bool has_bench_options(const struct bench_invocation *bench)
+{
+	return bench->pattern || bench->duration || bench->plot || bench->porterd || bench->opener;
 }
 
 static int verb_run(const struct verb *verb, struct invocation *invocation)
@@ -55,6 +67,8 @@ static int verb_run(const struct verb *verb, struct invocation *invocation)
 				     *verb->arguments ? " " : "", verb->arguments);
 	if (invocation->json && !verb->has_json)
 		return failure_usage("%s has no JSON to print: it passes bytes on as they are", verb->name);
+	if (verb->run != verb_bench && has_bench_options(&invocation->bench))
+		return failure_usage("--case=, --duration=, --plot=, --porterd= and --opener= are options of bench");
 	return verb->run(invocation);
 }
 
@@ -82,13 +96,28 @@ static int dispatch(struct invocation *invocation, bool has_command)
 	return verb_run(verb, invocation);
 }
 
-enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_JSON, OPTION_SOCKET };
+enum {
+	OPTION_HELP = 256,
+	OPTION_VERSION,
+	OPTION_JSON,
+	OPTION_SOCKET,
+	OPTION_CASE,
+	OPTION_DURATION,
+	OPTION_PLOT,
+	OPTION_PORTERD,
+	OPTION_OPENER,
+};
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
+	{ "case", required_argument, NULL, OPTION_CASE },
+	{ "duration", required_argument, NULL, OPTION_DURATION },
+	{ "plot", required_argument, NULL, OPTION_PLOT },
+	{ "porterd", required_argument, NULL, OPTION_PORTERD },
+	{ "opener", required_argument, NULL, OPTION_OPENER },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -119,6 +148,21 @@ static int run(int argc, char **argv)
 			break;
 		case OPTION_SOCKET:
 			invocation.socket = optarg;
+			break;
+		case OPTION_CASE:
+			invocation.bench.pattern = optarg;
+			break;
+		case OPTION_DURATION:
+			invocation.bench.duration = optarg;
+			break;
+		case OPTION_PLOT:
+			invocation.bench.plot = optarg;
+			break;
+		case OPTION_PORTERD:
+			invocation.bench.porterd = optarg;
+			break;
+		case OPTION_OPENER:
+			invocation.bench.opener = optarg;
 			break;
 		default: /* getopt said what is wrong */
 			return failure_usage("this is not how it is called");

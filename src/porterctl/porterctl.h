@@ -17,15 +17,22 @@ enum {
 	EXIT_NO_COMMAND = 127,
 };
 
+/* Options that only bench has; NULL where they were not given. */
+struct bench_invocation {
+	const char *pattern, *duration, *plot, *porterd, *opener;
+};
+
 struct invocation {
 	bool json;
 	const char *socket; /* --socket=; NULL: the verb's own */
 	char **words;	    /* what follows the verb */
 	size_t n_words;
+	struct bench_invocation bench;
 	char **command; /* what follows `--`, for verbs that take a command; ends with NULL. NULL: no `--` */
 };
 
 /* Each returns an exit status, and has said on stderr why it is not EXIT_DONE. */
+int verb_bench(const struct invocation *invocation);
 int verb_cat(const struct invocation *invocation);
 int verb_check(const struct invocation *invocation);
 int verb_echo(const struct invocation *invocation);

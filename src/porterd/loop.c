@@ -6,6 +6,8 @@
 
 #include <sys/epoll.h>
 
+#include "base/clock.h"
+
 /* How many events one round takes from the kernel, and how many of sd-event's it serves. */
 #define EVENTS_PER_ROUND 64
 #define NESTED_PER_ROUND 16
@@ -96,6 +98,25 @@ static int run_nested(struct loop *loop)
 	return 0;
 }
 
+/* Sleeping and being woken takes longer than many an answer's next question. */
+static int wait_busily(const struct loop *loop, struct epoll_event *events)
+{
+	uint64_t end = clock_now_usec() + loop->busy_poll_usec;
+	int count;
+
+	do
+		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, 0);
+	while (count == 0 && clock_now_usec() < end);
+	return count;
+}
+
+static int wait_for_events(const struct loop *loop, struct epoll_event *events)
+{
+	int count = loop->busy_poll_usec > 0 ? wait_busily(loop, events) : 0;
+
+	return count != 0 ? count : epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
+}
+
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 {
 	while (!loop->finished) {
@@ -112,7 +133,7 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			continue;
 		}
 
-		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
+		count = wait_for_events(loop, events);
 		if (count < 0) {
 			if (errno == EINTR)
 				continue;

@@ -27,6 +27,7 @@ struct loop {
 	struct loop_source *retired;
 	bool event_pending; /* a timer was set from outside sd-event's callbacks */
 	bool finished;
+	uint64_t busy_poll_usec; /* look for events so long before sleeping */
 };
 
 /* -errno if the kernel gives no epoll or sd-event loop. */

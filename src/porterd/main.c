@@ -13,6 +13,7 @@
 #include "base/opener_wire.h"
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
+#include "porterd/config.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 #include "record/message_id.h"
@@ -28,6 +29,7 @@ static void print_help(void)
 	       "                       varlink, credentials or echo\n"
 	       "  --opener=PATH        socket of porterd-opener (%s)\n"
 	       "  --exit-idle=SECONDS  exit after so long without a connection; 0: never (%d)\n"
+	       "  --config-dir=DIR     read porterd.conf and porterd.conf.d/*.conf in DIR alone\n"
 	       "  --help               show this\n"
 	       "  --version            show the version\n"
 	       "\n"
@@ -38,17 +40,19 @@ static void print_help(void)
 
 struct options {
 	const char *serve;
+	const char *config_dir; /* NULL: the system's */
 	struct server_options server;
 };
 
 /* An exit status, or -1 to go on. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-	enum { OPTION_SERVE = 256, OPTION_OPENER, OPTION_EXIT_IDLE, OPTION_HELP, OPTION_VERSION };
+	enum { OPTION_SERVE = 256, OPTION_OPENER, OPTION_EXIT_IDLE, OPTION_CONFIG_DIR, OPTION_HELP, OPTION_VERSION };
 	static const struct option table[] = {
 		{ "serve", required_argument, NULL, OPTION_SERVE },
 		{ "opener", required_argument, NULL, OPTION_OPENER },
 		{ "exit-idle", required_argument, NULL, OPTION_EXIT_IDLE },
+		{ "config-dir", required_argument, NULL, OPTION_CONFIG_DIR },
 		{ "help", no_argument, NULL, OPTION_HELP },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ NULL, 0, NULL, 0 },
@@ -73,6 +77,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 				fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds up to a year\n", optarg);
 				return EX_USAGE;
 			}
+			break;
+		case OPTION_CONFIG_DIR:
+			options->config_dir = optarg;
 			break;
 		case OPTION_HELP:
 			print_help();
@@ -148,9 +155,15 @@ static int serve_single(const struct activated *client, struct recorder *recorde
 
 static int serve_by_loop(struct activation *activation, const struct options *options, struct recorder *recorder)
 {
+	struct server_options server_options = options->server;
+	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
 	struct server server;
-	int r = server_open(&server, &options->server, recorder);
+	int r;
 
+	config_read(&config, options->config_dir, recorder);
+	server_options.busy_poll_usec = config.busy_poll_usec;
+	server_options.connections_max = config.connections_max;
+	r = server_open(&server, &server_options, recorder);
 	if (r < 0)
 		return report_failure(recorder, "Can't start", r);
 

@@ -169,6 +169,11 @@ void server_pause(struct server *server, int error)
 	complain(server, strerror(error));
 }
 
+static size_t hysteresis(const struct server *server)
+{
+	return MIN_OF((size_t)FULL_HYSTERESIS, server->connections_max / 2 + 1);
+}
+
 void server_connections_changed(struct server *server)
 {
 	server->active = true;
@@ -179,11 +184,11 @@ void server_connections_changed(struct server *server)
 		return;
 	}
 
-	if (!server->full && server->n_connections >= SERVER_CONNECTIONS_MAX) {
+	if (!server->full && server->n_connections >= server->connections_max) {
 		server->full = true;
 		for_each_acceptor(server, listener_pause);
 		complain(server, "there are as many as may be");
-	} else if (server->full && server->n_connections <= SERVER_CONNECTIONS_MAX - FULL_HYSTERESIS) {
+	} else if (server->full && server->n_connections + hysteresis(server) <= server->connections_max) {
 		server->full = false;
 		for_each_acceptor(server, listener_resume);
 	}
@@ -246,8 +251,10 @@ int server_open(struct server *server, const struct server_options *options, str
 
 	*server = (struct server){ .recorder = recorder, .idle_usec = options->idle_usec };
 	server->descriptors_max = descriptors_budget();
+	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
 
 	r = loop_open(&server->loop);
+	server->loop.busy_poll_usec = options->busy_poll_usec;
 	if (r >= 0)
 		r = server_buffer_open(&server->buffer);
 	if (r >= 0)

@@ -13,6 +13,7 @@
 struct opener_client;
 struct protocol;
 
+/* Unless told otherwise (ConnectionsMax=). */
 #define SERVER_CONNECTIONS_MAX 4096
 
 /* How long clients that do not read their answers are waited for when the daemon stops. Units give it more
@@ -45,7 +46,7 @@ struct server {
 
 	struct listener *listeners;
 	struct connection *connections;
-	size_t n_connections;
+	size_t n_connections, connections_max;
 	size_t n_descriptors; /* asked for by clients, or not taken by them yet */
 	size_t descriptors_max;
 	size_t n_waiting; /* answers to datagrams that are to be tried again */
@@ -62,6 +63,8 @@ struct server {
 
 struct server_options {
 	uint64_t idle_usec;
+	uint64_t busy_poll_usec;
+	size_t connections_max; /* 0: SERVER_CONNECTIONS_MAX */
 	const char *opener_path;
 };
 

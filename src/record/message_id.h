@@ -12,6 +12,8 @@
 /* The policy was read; has an error. */
 #define MESSAGE_ID_POLICY_LOADED "8b882adaf35047ad956fd9821e9926cc"
 #define MESSAGE_ID_POLICY_ERROR "6922d18ca41447b39a4b88eee60e1183"
+/* porterd.conf has an error. */
+#define MESSAGE_ID_CONFIG_ERROR "bf28b74cce414b9f91ae8e6821fd6a6b"
 /* A program was started in a way that it can't work. */
 #define MESSAGE_ID_WRONG_START "1bb86d540b4848368e10fe5d4f05c42f"
 /* A limit was reached and new clients wait. */

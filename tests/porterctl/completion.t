@@ -102,21 +102,23 @@ def offers(place, line, words=None, more="", behind=""):
 
 
 def help_of_porterctl():
-    """The verbs and options that the real one has."""
+    """The verbs, the options of all of them, and those of bench alone, that the real one has."""
     status, output, _ = porterctl("--help")
     equal(status, 0)
     verbs = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
-    options = re.findall(r"^  (--[a-z]+=?)", output, re.MULTILINE)
-    if len(verbs) < 7 or len(options) < 4:
+    common, _, of_bench = output.partition("Of bench:\n")
+    options = re.findall(r"^  (--[a-z]+=?)", common, re.MULTILINE)
+    bench_options = re.findall(r"^  (--[a-z]+=?)", of_bench, re.MULTILINE)
+    if len(verbs) < 7 or len(options) < 4 or len(bench_options) < 5:
         raise AssertionError(f"help is not as expected: {output}")
-    return verbs, options
+    return verbs, options, bench_options
 
 
 # --- bash, function by function ---
 
 @test
 def bash_offers_every_verb():
-    verbs, _ = help_of_porterctl()
+    verbs, _, _ = help_of_porterctl()
     with Place() as place:
         equal(sorted(offers(place, "porterctl ")), sorted(verbs))
         equal(sorted(offers(place, "porterctl --json ")), sorted(verbs))
@@ -128,10 +130,11 @@ def bash_offers_every_verb():
 
 @test
 def bash_offers_every_option():
-    verbs, options = help_of_porterctl()
+    verbs, options, bench_options = help_of_porterctl()
     with Place() as place:
         for verb in [""] + verbs:
             wanted = [o for o in options if not (verb == "echo" and o == "--json")]
+            wanted += bench_options if verb == "bench" else []
             equal(sorted(offers(place, f"porterctl {verb} -")), sorted(wanted), verb)
         equal(offers(place, "porterctl cat --so"), ["compopt -o nospace", "--socket="])
         equal(offers(place, "porterctl exec nginx-key --"), ["--json", "--", "--socket=", "--help", "--version"])
@@ -370,7 +373,7 @@ def bash_at_a_terminal_with_bash_completion():
 
 @test
 def zsh_at_a_terminal():
-    verbs, options = help_of_porterctl()
+    verbs, options, bench_options = help_of_porterctl()
     with Place() as place, zsh(place) as shell:
         check_lines(shell, place)
         # Each verb and option by all but its last letters.
@@ -379,6 +382,8 @@ def zsh_at_a_terminal():
         for option in options:
             equal(shell.type(f"porterctl {option[:4]}", "x" if option.endswith("=") else ""),
                   [option + "x" if option.endswith("=") else option])
+        for option in bench_options:
+            equal(shell.type(f"porterctl bench {option[:5]}", "x"), ["bench", option + "x"])
         equal(shell.type("porterctl exec nginx-key web:a@1+x=5 -- porterctl-test-command al"),
               ["exec", "nginx-key", "web:a@1+x=5", "--", "porterctl-test-command", "alpha"])
         equal(shell.type("porterctl exec nginx-key nginx-"), ["exec", "nginx-key", "nginx-log"])

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs cases: both sides by turns, first one, then the other, so that whatever else the machine does meets both.
+ */
+#include "bench/compare.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "base/macro.h"
+
+#define GIB 1073741824.0
+/* Before each turn its caches are warmed up for a part of it. */
+#define WARM_UP_PART 10
+/* A turn is not shorter than this if there is time for COMPARE_ROUNDS_MIN of them. */
+#define TURN_SECONDS 0.1
+/* Programs that are started in a turn. */
+#define STARTS_EACH 4
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+bool compare_interrupted(void)
+{
+	return interrupted;
+}
+
+void compare_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* What the rounds brought, one value each; in memory that is shared with the clients. */
+struct series {
+	double rates[2][COMPARE_ROUNDS_MAX], bytes[2][COMPARE_ROUNDS_MAX], server[2][COMPARE_ROUNDS_MAX],
+		per_gib[2][COMPARE_ROUNDS_MAX];
+	double ratios[COMPARE_ROUNDS_MAX], ratios_cpu[COMPARE_ROUNDS_MAX];
+	struct histogram latencies[2], unwanted;
+	struct sample turn;
+	unsigned rounds;
+};
+
+static unsigned count_rounds(double seconds)
+{
+	double rounds = seconds / (2 * TURN_SECONDS);
+
+	if (rounds < COMPARE_ROUNDS_MIN)
+		return COMPARE_ROUNDS_MIN;
+	return rounds > COMPARE_ROUNDS_MAX ? COMPARE_ROUNDS_MAX : (unsigned)rounds;
+}
+
+static void series_add(struct series *series, const struct sample samples[2])
+{
+	unsigned round = series->rounds++;
+
+	for (size_t i = 0; i < 2; i++) {
+		double seconds = (double)samples[i].nsec / (double)NSEC_PER_SEC;
+		double gib = (double)samples[i].bytes / GIB;
+
+		series->rates[i][round] = (double)samples[i].operations / seconds;
+		series->bytes[i][round] = (double)samples[i].bytes / seconds;
+		series->server[i][round] = (double)samples[i].server_nsec / (double)samples[i].operations;
+		series->per_gib[i][round] =
+			gib > 0 ? (double)samples[i].server_nsec / (double)NSEC_PER_SEC / gib : 0;
+	}
+	series->ratios[round] = series->rates[0][round] / series->rates[1][round];
+	series->ratios_cpu[round] =
+		series->per_gib[1][round] > 0 ? series->per_gib[0][round] / series->per_gib[1][round] : 0;
+}
+
+static void series_sum_up(struct series *series, struct result *result)
+{
+	result->rounds = series->rounds;
+	result->ratio = statistics_median(series->ratios, series->rounds);
+	result->ratio_cpu = statistics_median(series->ratios_cpu, series->rounds);
+	for (size_t i = 0; i < 2; i++)
+		result->sides[i] = (struct figures){
+			.rate = statistics_median(series->rates[i], series->rounds),
+			.bytes = statistics_median(series->bytes[i], series->rounds),
+			.server_nsec = statistics_median(series->server[i], series->rounds),
+			.server_per_gib = statistics_median(series->per_gib[i], series->rounds),
+			.p50 = histogram_quantile(&series->latencies[i], 0.5),
+			.p99 = histogram_quantile(&series->latencies[i], 0.99),
+			.p999 = histogram_quantile(&series->latencies[i], 0.999),
+		};
+}
+
+static void compare_growth(const struct compare *compare, struct result *result)
+{
+	if (!result->bench->base)
+		return;
+	for (size_t i = 0; i < compare->n_results; i++) {
+		const struct result *base = &compare->results[i];
+
+		if (strcmp(base->bench->name, result->bench->base) == 0 && base->error == 0)
+			result->growth = result->sides[0].server_nsec / base->sides[0].server_nsec;
+	}
+}
+
+static bool is_reached(const struct result *result)
+{
+	const struct bench_case *bench = result->bench;
+
+	if (bench->kind == CASE_MEMORY)
+		return result->pss_kb <= MEMORY_PSS_KB && result->bytes_each <= MEMORY_BYTES_EACH;
+	if (bench->kind == CASE_START)
+		return result->ratio <= bench->reach;
+	return result->ratio >= bench->reach && (bench->reach_cpu <= 0 || result->ratio_cpu <= bench->reach_cpu) &&
+	       (bench->reach_growth <= 0 || result->growth <= bench->reach_growth);
+}
+
+static const char *side_name(size_t i)
+{
+	return i == 0 ? "porterd" : "the other side";
+}
+
+static int open_sides(const struct compare *compare, struct side *sides, struct result *result)
+{
+	const struct bench_case *bench = result->bench;
+
+	for (size_t i = 0; i < 2; i++) {
+		int r;
+
+		sides[i].bench = bench;
+		sides[i].shape = i == 1 && bench->other.streams > 0 ? &bench->other : &bench->shape;
+		sides[i].world = compare->world;
+		sides[i].load = bench->load;
+		/* The bare loop answers a call as porterd did, unless the other side is porterd as well. */
+		if (i == 1 && bench->porterd != bench->bare) {
+			memcpy(sides[1].reply, sides[0].reply, sizeof(sides[1].reply));
+			sides[1].reply_size = sides[0].reply_size;
+		}
+		r = side_open(&sides[i], i == 0 ? bench->porterd : bench->bare);
+		if (r < 0) {
+			result->failed = side_name(i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* The sample that the last turn brought is in series->turn. */
+static int run_turn(struct side *side, uint64_t nsec, struct series *series, struct histogram *latencies)
+{
+	int r;
+
+	series->turn = (struct sample){ .latencies = &series->unwanted };
+	r = side_run(side, nsec / WARM_UP_PART, &series->turn);
+	series->turn = (struct sample){ .latencies = latencies };
+	return r < 0 ? r : side_run(side, nsec, &series->turn);
+}
+
+static int run_rate(const struct compare *compare, struct series *series, struct result *result)
+{
+	unsigned rounds = count_rounds(compare->seconds);
+	uint64_t turn = (uint64_t)(compare->seconds / rounds / 2 * (double)NSEC_PER_SEC);
+	struct side *sides = sides_new();
+	int r;
+
+	if (!sides)
+		return -ENOMEM;
+	r = open_sides(compare, sides, result);
+	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
+		struct sample samples[2];
+
+		compare->progress(result->bench->title, round + 1, rounds);
+		for (size_t i = 0; r >= 0 && i < 2; i++) {
+			r = run_turn(&sides[i], turn, series, &series->latencies[i]);
+			samples[i] = series->turn;
+			if (r < 0)
+				result->failed = side_name(i);
+		}
+		if (r >= 0)
+			series_add(series, samples);
+	}
+	sides_free(sides);
+	return r;
+}
+
+/* Start */
+
+static int start_some(const struct compare *compare, const struct bench_case *bench, const char *const *arguments,
+		      struct sample *sample)
+{
+	char path[128], output[128];
+	_cleanup_close_ int fd = world_listen(compare->world, bench->type, path, sizeof(path));
+	struct process_socket socket = { .fd = fd, .name = bench->service };
+	struct process_start start = {
+		.arguments = arguments,
+		.sockets = &socket,
+		.n_sockets = 1,
+		.cpu = compare->world->places.server,
+		.output = output,
+	};
+
+	if (fd < 0)
+		return fd;
+	world_path(compare->world, "output", output, sizeof(output));
+	for (unsigned i = 0; i < STARTS_EACH; i++) {
+		struct process process;
+		int r = process_start(&process, &start);
+		uint64_t took = process.ready_nsec - process.started_nsec;
+
+		if (r < 0)
+			return r;
+		sample->server_nsec += process_cpu_nsec(&process);
+		process_stop(&process);
+		sample->nsec += took;
+		sample->operations++;
+		histogram_add(sample->latencies, took);
+	}
+	return 0;
+}
+
+static int run_start(const struct compare *compare, struct series *series, struct result *result)
+{
+	const char *const programs[2][2] = { { compare->world->porterd, NULL }, { compare->world->empty, NULL } };
+	/* A start takes some milliseconds, and the time for it is not the measured one. */
+	unsigned rounds = count_rounds(compare->seconds);
+	int r = 0;
+
+	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
+		struct sample samples[2] = {
+			{ .latencies = &series->latencies[0] },
+			{ .latencies = &series->latencies[1] },
+		};
+
+		compare->progress(result->bench->title, round + 1, rounds);
+		for (size_t i = 0; r >= 0 && i < 2; i++) {
+			r = start_some(compare, result->bench, programs[i], &samples[i]);
+			if (r < 0)
+				result->failed = side_name(i);
+		}
+		if (r >= 0)
+			series_add(series, samples);
+	}
+	/* Of time, so the other way round than that of rates. */
+	for (unsigned i = 0; i < series->rounds; i++)
+		series->ratios[i] = 1 / series->ratios[i];
+	return r;
+}
+
+/* Memory */
+
+static int run_memory(const struct compare *compare, struct result *result)
+{
+	const struct bench_case *bench = result->bench;
+	/* Without a client: the connections are this process's. */
+	struct side *side = sides_new();
+	int64_t before, after;
+	int r;
+
+	if (!side)
+		return -ENOMEM;
+	result->failed = side_name(0);
+	compare->progress(bench->title, 1, 1);
+	side->bench = bench;
+	side->shape = &bench->shape;
+	side->world = compare->world;
+
+	r = bench->porterd(side);
+	if (r >= 0) {
+		result->pss_kb = (double)process_memory_kb(&side->servers[0], "Pss:");
+		r = result->pss_kb < 0 ? -EACCES : side_make_fds(side, bench->shape.streams);
+	}
+	before = process_memory_kb(&side->servers[0], "Anonymous:");
+	for (size_t i = 0; r >= 0 && i < side->n_fds && !interrupted; i++) {
+		side->fds[i] = side_connect(side, bench->type);
+		r = side->fds[i] < 0 ? side->fds[i] : 0;
+	}
+	/* All are accepted when the one that was the last to connect is. */
+	(void)usleep(200 * 1000);
+	after = process_memory_kb(&side->servers[0], "Anonymous:");
+	result->bytes_each = (double)(after - before) * 1024 / (double)bench->shape.streams;
+	result->rounds = 1;
+	for (size_t i = 0; i < side->n_fds; i++)
+		fd_close(side->fds[i]);
+	free(side->fds);
+	sides_free(side);
+	return r;
+}
+
+void compare_run(const struct compare *compare, const struct bench_case *bench, struct result *result)
+{
+	struct series *series =
+		mmap(NULL, sizeof(*series), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	*result = (struct result){ .bench = bench };
+	if (series == MAP_FAILED) {
+		result->error = -ENOMEM;
+		return;
+	}
+	if (bench->kind == CASE_MEMORY)
+		result->error = run_memory(compare, result);
+	else if (bench->kind == CASE_START)
+		result->error = run_start(compare, series, result);
+	else
+		result->error = run_rate(compare, series, result);
+	if (result->error >= 0 && interrupted)
+		result->error = -EINTR;
+	if (result->error >= 0 && bench->kind != CASE_MEMORY)
+		series_sum_up(series, result);
+	compare_growth(compare, result);
+	result->reached = result->error >= 0 && is_reached(result);
+	(void)munmap(series, sizeof(*series));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is printed of the results.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "bench/case.h"
+#include "bench/transport.h"
+
+/* Everything that was measured. */
+struct report {
+	const struct result *results;
+	size_t n_results;
+	const struct transport_result *transports;
+	size_t n_transports;
+	struct places places;
+	double seconds;
+};
+
+/* Says on stderr why a case has no result. */
+void report_error(const char *name, const char *failed, int error);
+
+/* Tables for people. */
+void report_text(const struct report *report, FILE *out);
+
+/* One JSON object. */
+int report_json(const struct report *report, FILE *out);
+
+/* A plot as SVG, with what there is of both parts. -errno if it can't be written. */
+int report_plot(const struct report *report, const char *path);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterd.conf. Layered as the UAPI.6 specification says: the file of the highest directory alone, then the
+ * drop-ins of all directories in the order of their names, of which one in a higher directory replaces its
+ * namesakes. Where there is none of all these, as mostly, that costs a few look-ups at the start and no more.
+ */
+#include "porterd/config.h"
+
+#include <dirent.h>
+#include <libeconf.h>
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include "base/macro.h"
+#include "base/number.h"
+#include "record/message_id.h"
+#include "record/record.h"
+
+#define FILE_NAME "porterd.conf"
+#define SECTION "Server"
+#define SUFFIX ".conf"
+#define DIRECTORIES_MAX 3
+#define DROP_INS_MAX 256
+
+struct reader {
+	struct config *config;
+	struct recorder *recorder;
+	const char *directories[DIRECTORIES_MAX + 1]; /* from the vendor's to the administrator's */
+};
+
+static void set_busy_poll(struct config *config, uint64_t value)
+{
+	config->busy_poll_usec = value;
+}
+
+static void set_connections_max(struct config *config, uint64_t value)
+{
+	config->connections_max = (size_t)value;
+}
+
+static const struct key {
+	const char *name;
+	uint64_t min, max;
+	void (*set)(struct config *config, uint64_t value);
+} keys[] = {
+	{ "BusyPollUSec", 0, 1000000, set_busy_poll },
+	{ "ConnectionsMax", 1, 1000000, set_connections_max },
+	{ NULL, 0, 0, NULL },
+};
+
+static _printf_(3, 4) void complain(struct reader *reader, const char *path, const char *format, ...)
+{
+	char what[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	record_begin(reader->recorder, LOG_WARNING, MESSAGE_ID_CONFIG_ERROR);
+	record_format(reader->recorder, "MESSAGE", "%s: %s", path, what);
+	record_field(reader->recorder, "CONFIG_FILE", path);
+	(void)record_submit(reader->recorder);
+}
+
+static void set_key(struct reader *reader, const char *path, const char *name, const char *text)
+{
+	uint64_t value;
+
+	for (const struct key *key = keys; key->name; key++) {
+		if (strcmp(key->name, name) != 0)
+			continue;
+		if (!text || number_parse(text, strlen(text), key->max, &value) < 0 || value < key->min)
+			complain(reader, path, "%s=%.64s is not a number from %llu to %llu", name, text ? text : "",
+				 (unsigned long long)key->min, (unsigned long long)key->max);
+		else
+			key->set(reader->config, value);
+		return;
+	}
+	complain(reader, path, "there is no key %.64s", name);
+}
+
+static void read_section(struct reader *reader, const char *path, econf_file *file)
+{
+	char **names = NULL;
+	size_t count = 0;
+
+	if (econf_getKeys(file, SECTION, &count, &names) != ECONF_SUCCESS)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *text = NULL;
+
+		(void)econf_getStringValue(file, SECTION, names[i], &text);
+		set_key(reader, path, names[i], text);
+	}
+	(void)econf_freeArray(names);
+}
+
+static void read_file(struct reader *reader, const char *path)
+{
+	econf_file *file = NULL;
+	econf_err error = econf_readFile(&file, path, "=", "#");
+	char **groups = NULL;
+	size_t count = 0;
+
+	if (error != ECONF_SUCCESS) {
+		complain(reader, path, "it can't be read: %s", econf_errString(error));
+		return;
+	}
+	read_section(reader, path, file);
+	if (econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {
+		for (size_t i = 0; i < count; i++)
+			if (strcmp(groups[i], SECTION) != 0)
+				complain(reader, path, "there is no section [%.64s]", groups[i]);
+		(void)econf_freeArray(groups);
+	}
+	/* A key outside of every section. */
+	if (econf_getKeys(file, NULL, &count, &groups) == ECONF_SUCCESS) {
+		if (count > 0)
+			complain(reader, path, "%.64s= is in no section; it belongs below [" SECTION "]", groups[0]);
+		(void)econf_freeArray(groups);
+	}
+	econf_freeFile(file);
+}
+
+static void read_main_file(struct reader *reader)
+{
+	for (size_t i = DIRECTORIES_MAX; i > 0; i--) {
+		_cleanup_free_ char *path = NULL;
+
+		if (!reader->directories[i - 1])
+			continue;
+		if (asprintf(&path, "%s/" FILE_NAME, reader->directories[i - 1]) < 0) {
+			path = NULL;
+			return;
+		}
+		if (access(path, F_OK) < 0)
+			continue;
+		read_file(reader, path);
+		return;
+	}
+}
+
+struct drop_ins {
+	char *paths[DROP_INS_MAX]; /* owned */
+	size_t count;
+};
+
+static const char *name_of(const char *path)
+{
+	return strrchr(path, '/') + 1;
+}
+
+static void add_drop_in(struct drop_ins *drop_ins, char *path /* consumed */)
+{
+	for (size_t i = 0; i < drop_ins->count; i++)
+		if (strcmp(name_of(drop_ins->paths[i]), name_of(path)) == 0) {
+			free(drop_ins->paths[i]);
+			drop_ins->paths[i] = path;
+			return;
+		}
+	if (drop_ins->count < DROP_INS_MAX)
+		drop_ins->paths[drop_ins->count++] = path;
+	else
+		free(path);
+}
+
+static void find_drop_ins(const char *directory, struct drop_ins *drop_ins)
+{
+	_cleanup_free_ char *path = NULL;
+	struct dirent *entry;
+	DIR *stream;
+
+	if (asprintf(&path, "%s/" FILE_NAME ".d", directory) < 0) {
+		path = NULL;
+		return;
+	}
+	stream = opendir(path);
+	while (stream && (entry = readdir(stream))) {
+		size_t length = strlen(entry->d_name);
+		char *one = NULL;
+
+		if (entry->d_name[0] == '.' || length <= strlen(SUFFIX) ||
+		    strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) != 0)
+			continue;
+		if (asprintf(&one, "%s/%s", path, entry->d_name) >= 0)
+			add_drop_in(drop_ins, one);
+	}
+	if (stream)
+		(void)closedir(stream);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(name_of(*(char *const *)a), name_of(*(char *const *)b));
+}
+
+static void read_drop_ins(struct reader *reader)
+{
+	struct drop_ins drop_ins = { .count = 0 };
+
+	for (size_t i = 0; i < DIRECTORIES_MAX; i++)
+		if (reader->directories[i])
+			find_drop_ins(reader->directories[i], &drop_ins);
+	qsort(drop_ins.paths, drop_ins.count, sizeof(drop_ins.paths[0]), compare_names);
+	for (size_t i = 0; i < drop_ins.count; i++) {
+		read_file(reader, drop_ins.paths[i]);
+		free(drop_ins.paths[i]);
+	}
+}
+
+void config_read(struct config *config, const char *directory, struct recorder *recorder)
+{
+	struct reader reader = {
+		.config = config,
+		.recorder = recorder,
+		.directories = { "/usr/lib/porterd", "/run/porterd", SYSCONFDIR "/porterd" },
+	};
+
+	if (directory) {
+		memset(reader.directories, 0, sizeof(reader.directories));
+		reader.directories[0] = directory;
+	}
+	read_main_file(&reader);
+	read_drop_ins(&reader);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * porterd.conf: what an administrator may set of the daemon. Described in porterd.conf(5).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct recorder;
+
+struct config {
+	uint64_t busy_poll_usec; /* how long to look for events before sleeping */
+	size_t connections_max;
+};
+
+/* Reads porterd.conf and porterd.conf.d/ under `directory`, or, if that is NULL, under the system's directories.
+ * What is wrong is told to the recorder, and the value stays as if it were not there. */
+void config_read(struct config *config, const char *directory, struct recorder *recorder);

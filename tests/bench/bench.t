@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""porterctl bench: every case runs, what it prints is what was measured, and a server that is wrong is found out."""
+
+import glob
+import os
+import pty
+import resource
+import select
+import sys
+import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
+from harness import *
+
+PORTERCTL = os.path.join(BUILD, "tests", "porterctl", "porterctl")
+OPENER = os.path.join(BUILD, "porterd-opener")
+FAKE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_porterd.py")
+# The clients of the largest case are one process.
+DESCRIPTORS = 10100
+MANY = ("echo-10000", "memory-echo", "memory-varlink")
+TRANSPORTS = ("tcp", "unix-stream", "unix-seqpacket", "unix-datagram", "pipe", "fifo", "mqueue", "shared-memory")
+
+
+def bench(*arguments, porterd=PORTERD, duration="0.02", **options):
+    """Exit status, stdout and stderr, after looking whether anything was left behind."""
+    directory = tempfile.mkdtemp(prefix="bench-test-")
+    try:
+        done = subprocess.run([PORTERCTL, "bench", f"--porterd={porterd}", f"--opener={OPENER}",
+                               f"--duration={duration}"] + list(arguments), check=False, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE * 12,
+                              env=dict(os.environ, TMPDIR=directory), **options)
+        equal(os.listdir(directory), [], "left in TMPDIR")
+    finally:
+        shutil.rmtree(directory)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def bench_json(*arguments, **options):
+    status, output, errors = bench("--json", *arguments, **options)
+    equal((status, errors), (0, ""), "exit status and stderr")
+    return json.loads(output)
+
+
+def names():
+    """All cases, as the program lists them for a pattern that fits none."""
+    status, output, errors = bench("--case=")
+    equal((status, output), (2, ""))
+    return [line.split()[0] for line in errors.partition("porterctl: ")[0].splitlines()[1:]]
+
+
+def positive(figures, *keys):
+    for key in keys:
+        if not figures[key] > 0:
+            raise AssertionError(f"{key} is {figures[key]}")
+
+
+def check_side(side):
+    positive(side, "rate", "p50Nsec", "p99Nsec", "p999Nsec")
+    if not side["p50Nsec"] <= side["p99Nsec"] <= side["p999Nsec"]:
+        raise AssertionError(f"quantiles out of order: {side}")
+    # In a moment that is as short as here an idle server may have used none that could be counted.
+    if side["serverNsecEach"] < 0:
+        raise AssertionError(f"CPU time: {side}")
+
+
+def check_case(case):
+    if case["case"].startswith("memory"):
+        positive(case, "pssKiB", "bytesEach")
+        equal(case["reached"], case["pssKiB"] <= case["pssKiBReach"] and case["bytesEach"] <= case["bytesEachReach"])
+        return
+    if case["rounds"] < 7:
+        raise AssertionError(f"{case['rounds']} rounds")
+    positive(case, "ratio")
+    check_side(case["porterd"])
+    check_side(case["other"])
+
+
+@test
+def every_case_is_listed():
+    listed = names()
+    equal(len(set(listed)), len(listed), "names")
+    equal([name for name in TRANSPORTS if name not in listed], [], "transports that are not listed")
+
+
+@test
+def every_case_of_the_daemon_runs():
+    for name in names():
+        if name in TRANSPORTS + MANY:
+            continue
+        report = bench_json(f"--case={name}")
+        equal([case["case"] for case in report["cases"]], [name])
+        equal(report["transports"], [])
+        check_case(report["cases"][0])
+
+
+@test
+def cases_with_many_connections_run():
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < DESCRIPTORS:
+        raise Skip(f"a process may not have {DESCRIPTORS} descriptors here")
+    for name in MANY:
+        case = bench_json(f"--case={name}")["cases"][0]
+        equal(case["case"], name)
+        check_case(case)
+    # The growth is that to another case, and told only beside it.
+    cases = {case["case"]: case for case in bench_json("--case=echo-10*")["cases"]}
+    equal(sorted(cases), ["echo-1000", "echo-10000"])
+    wanted = cases["echo-10000"]["porterd"]["serverNsecEach"] / cases["echo-1000"]["porterd"]["serverNsecEach"]
+    if abs(cases["echo-10000"]["cpuGrowth"] / wanted - 1) > 0.001:
+        raise AssertionError(f"growth {cases['echo-10000']['cpuGrowth']}, should be {wanted}")
+
+
+@test
+def every_transport_runs():
+    for name in TRANSPORTS:
+        report = bench_json(f"--case={name}")
+        equal([one["transport"] for one in report["transports"]], [name])
+        equal(report["cases"], [])
+        positive(report["transports"][0], "p50Nsec", "p99Nsec", "p999Nsec", "bytesPerSecond")
+
+
+@test
+def verdicts_are_those_of_the_figures():
+    for case in bench_json("--case=echo-bulk")["cases"] + bench_json("--case=get")["cases"]:
+        reached = case["ratio"] >= case["reach"] and case.get("cpuRatio", 0) <= case.get("cpuReach", 1)
+        equal(case["reached"], reached, case["case"])
+    case = bench_json("--case=start")["cases"][0]
+    equal(case["reached"], case["ratio"] <= case["reach"], "start: less is better")
+
+
+@test
+def a_longer_time_is_taken_when_asked_for():
+    begin = time.monotonic()
+    bench_json("--case=echo", duration="1.4")
+    took = time.monotonic() - begin
+    if took < 1.4:
+        raise AssertionError(f"a case of 1.4 s took {took:.2f} s")
+
+
+@test
+def text_names_each_case_and_figure():
+    status, output, errors = bench("--case=echo")
+    equal((status, errors), (0, ""))
+    for word in ("echo 64 B ping-pong, 1 stream, Accept=no", "against: epoll loop", "ratio ", ">= 0.97",
+                 "porterd", "other", "p99.9", "CPU"):
+        if word not in output:
+            raise AssertionError(f"{word!r} is not in {output!r}")
+
+
+@test
+def the_plot_is_svg_with_a_bar_for_each():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "plot.svg")
+        status, _, errors = bench("--case=*p*", f"--plot={path}")
+        equal((status, errors), (0, ""))
+        root = xml.etree.ElementTree.parse(path).getroot()
+        svg = "{http://www.w3.org/2000/svg}"
+        equal(root.tag, f"{svg}svg")
+        texts = [text.text for text in root.iter(f"{svg}text")]
+        for text in ("pipe", "Unix seqpacket", "echo seqpacket 64 B", "Files.Open"):
+            equal(text in texts, True, f"{text} in the plot")
+        # One is the background.
+        bars = [float(bar.get("width")) for bar in root.iter(f"{svg}rect") if not bar.get("width").endswith("%")]
+        width = float(root.get("width"))
+        equal(all(0 < bar < width for bar in bars), True, f"bars {bars} of {width}")
+        status, _, errors = bench("--case=pipe", "--plot=/nonexistent/plot.svg")
+        equal(status, 1, "a plot that can't be written")
+
+
+def fails(fault, case, word):
+    """A porterd with this fault: the case fails, and says so."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, fault)
+        shutil.copy(FAKE, path)
+        os.chmod(path, 0o755)
+        status, output, errors = bench(f"--case={case}", "--json", porterd=path)
+        equal(status, 1, f"{fault}, {case}: {output} {errors}")
+        if word not in errors or not errors.startswith(f"{case}: porterd: "):
+            raise AssertionError(f"{fault}, {case}: {errors!r}")
+        equal(json.loads(output)["cases"][0]["failed"], "porterd")
+
+
+@test
+def a_server_without_fault_passes():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "no-fault")
+        shutil.copy(FAKE, path)
+        os.chmod(path, 0o755)
+        for case in ("echo", "echo-1000", "echo-bulk", "connect", "datagram"):
+            status, _, errors = bench(f"--case={case}", porterd=path)
+            equal((status, errors), (0, ""), case)
+
+
+@test
+def content_that_is_wrong_fails():
+    for case in ("echo", "echo-1000", "echo-bulk", "connect", "datagram"):
+        fails("wrong-byte", case, "not what was sent")
+        fails("swapped", case, "not what was sent")
+    for case in ("echo", "datagram", "datagram-burst", "connect"):
+        fails("stale", case, "not what was sent")
+    # No Varlink at all, and the question itself is no answer.
+    fails("no-fault", "get", "not what was sent")
+
+
+@test
+def a_server_that_leaves_fails():
+    for case in ("echo", "echo-bulk", "connect"):
+        fails("leaves", case, "closed")
+
+
+@test
+def a_server_that_does_not_start_fails():
+    fails("never-starts", "echo", "did not start")
+    fails("never-starts", "start", "did not start")
+    status, _, errors = bench("--case=echo", porterd="/nonexistent/porterd")
+    equal(status, 1)
+    equal("did not start" in errors, True, errors)
+
+
+@test
+def an_interrupted_run_cleans_up():
+    directory = tempfile.mkdtemp(prefix="bench-test-")
+    try:
+        process = subprocess.Popen([PORTERCTL, "bench", f"--porterd={PORTERD}", "--case=echo", "--duration=600"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=dict(os.environ, TMPDIR=directory))
+        eventually(lambda: glob.glob(f"{directory}/*/socket-1"), "both servers are there")
+        children = open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE * 6)
+        equal(process.returncode, 1)
+        equal("interrupted" in errors.decode(), True, errors)
+        equal(os.listdir(directory), [], "left in TMPDIR")
+        equal([child for child in children if os.path.exists(f"/proc/{child}")], [], "left children")
+    finally:
+        shutil.rmtree(directory)
+
+
+@test
+def a_terminal_sees_how_far_it_is():
+    reader, writer = pty.openpty()
+    with tempfile.TemporaryDirectory() as directory:
+        process = subprocess.Popen([PORTERCTL, "bench", f"--porterd={PORTERD}", "--case=echo", "--duration=0.05"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writer,
+                                   env=dict(os.environ, TMPDIR=directory))
+        os.close(writer)
+        seen = b""
+        while select.select([reader], [], [], PATIENCE)[0]:
+            try:
+                seen += os.read(reader, 4096)
+            except OSError:
+                break
+        equal(process.wait(PATIENCE), 0)
+    os.close(reader)
+    for round_ in (1, 7):
+        equal(f"{round_} of 7".encode() in seen, True, f"{seen!r}")
+    equal(seen.endswith(b"\r\033[K"), True, "the line is taken away")
+
+
+@test
+def wrong_usage_is_told():
+    for arguments in (("--case=nothing-like-this",), ("--duration=0",), ("--duration=x",), ("--duration=-1",),
+                      ("--duration=4000",), ("word",)):
+        status, _, errors = bench(*arguments)
+        equal(status, 2, f"{arguments}: {errors}")
+    done = subprocess.run([PORTERCTL, "whoami", "--case=echo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False)
+    equal(done.returncode, 2, "options of bench with another verb")
+
+
+main()

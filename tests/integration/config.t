@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""porterd.conf: what it sets, how its layers lie upon each other, and what becomes of errors."""
+
+from harness import *
+
+
+class Configured:
+    """porterd with a directory of configuration: names and texts of files below it."""
+
+    def __init__(self, files):
+        self.directory = tempfile.mkdtemp(prefix="porterd-config-")
+        for name, text in files.items():
+            path = os.path.join(self.directory, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(text)
+        self.program = Program(arguments=[f"--config-dir={self.directory}"])
+
+    def __enter__(self):
+        self.program.__enter__()
+        return self.program
+
+    def __exit__(self, *error):
+        self.program.__exit__(*error)
+        shutil.rmtree(self.directory)
+
+
+def limit(program):
+    """How many connections it serves at once, up to 8; told apart by who is answered."""
+    clients = [program.connect() for _ in range(8)]
+    try:
+        for client in clients:
+            client.sendall(b"x")
+        # The last one is answered when everybody is, or when another has left.
+        clients[0].recv(1)
+        time.sleep(0.3)
+        served = 1
+        for client in clients[1:]:
+            client.setblocking(False)
+            try:
+                served += len(client.recv(1))
+            except BlockingIOError:
+                pass
+        return served
+    finally:
+        for client in clients:
+            client.close()
+
+
+def is_served(program):
+    with program.connect() as client:
+        client.sendall(b"hello")
+        equal(receive_exactly(client, 5), b"hello")
+
+
+@test
+def the_limit_of_connections_is_kept_and_given_back():
+    with Configured({"porterd.conf": "[Server]\nConnectionsMax=3\n"}) as program:
+        equal(limit(program), 3, "connections at once")
+        equal(limit(program), 3, "when the first ones have left")
+    with Configured({"porterd.conf": "[Server]\nConnectionsMax=1\n"}) as program:
+        equal(limit(program), 1)
+        for _ in range(3):
+            is_served(program)
+
+
+@test
+def without_a_file_all_are_served():
+    with Configured({}) as program:
+        equal(limit(program), 8)
+
+
+@test
+def drop_ins_come_later_in_their_order():
+    with Configured({"porterd.conf": "[Server]\nConnectionsMax=2\n",
+                     "porterd.conf.d/20.conf": "[Server]\nConnectionsMax=4\n",
+                     "porterd.conf.d/10.conf": "[Server]\nConnectionsMax=3\n",
+                     "porterd.conf.d/.hidden.conf": "[Server]\nConnectionsMax=5\n",
+                     "porterd.conf.d/90.conf~": "[Server]\nConnectionsMax=5\n"}) as program:
+        equal(limit(program), 4)
+    with Configured({"porterd.conf.d/10.conf": "[Server]\nConnectionsMax=3\n",
+                     "porterd.conf.d/20.conf": ""}) as program:
+        equal(limit(program), 3, "an empty one says nothing")
+
+
+@test
+def errors_are_told_and_left_out():
+    for line, word in (("ConnectionsMax=0", "ConnectionsMax=0 is not a number from 1 to 1000000"),
+                       ("ConnectionsMax=-3", "is not a number"),
+                       ("ConnectionsMax=3x", "is not a number"),
+                       ("ConnectionsMax=9999999", "is not a number"),
+                       ("ConnectionsMax=", "is not a number"),
+                       ("BusyPollUSec=1000001", "BusyPollUSec=1000001 is not a number from 0 to 1000000"),
+                       ("Connections=3", "there is no key Connections"),
+                       ("[Other]\nConnectionsMax=3", "there is no section [Other]")):
+        with Configured({"porterd.conf": f"[Server]\n{line}\n"}) as program:
+            equal(limit(program), 8, line)
+            eventually(lambda: word in program.log(), f"{line}: told in the log: {program.log()}")
+            equal("porterd.conf" in program.log(), True, "with the file's name")
+    with Configured({"porterd.conf": "ConnectionsMax=3\n"}) as program:
+        equal(limit(program), 8, "outside of a section")
+        eventually(lambda: "is in no section" in program.log(), f"told in the log: {program.log()}")
+
+
+def cpu_seconds(program):
+    with open(f"/proc/{program.process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@test
+def busy_polling_looks_before_it_sleeps():
+    if WRAPPER:
+        raise Skip("what is in front of the program sleeps by itself")
+    with Configured({"porterd.conf": "[Server]\nBusyPollUSec=200000\n"}) as program:
+        is_served(program)
+        begin = cpu_seconds(program)
+        with program.connect() as client:
+            for _ in range(5):
+                client.sendall(b"x")
+                equal(client.recv(1), b"x")
+                time.sleep(0.1)
+        used = cpu_seconds(program) - begin
+        # Five times a tenth of a second, less what others needed of the machine.
+        if used < 0.1:
+            raise AssertionError(f"busy for {used} s of 0.5")
+        time.sleep(0.5)
+        begin = cpu_seconds(program)
+        time.sleep(0.5)
+        used = cpu_seconds(program) - begin
+        # The tick of the status wakes it once a second.
+        if used > 0.45:
+            raise AssertionError(f"busy for {used} s of 0.5 with nobody there")
+
+
+main()
