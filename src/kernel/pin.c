@@ -110,6 +110,13 @@ int pin_reopen(int pin, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool is_removed(const char *path, size_t length)
+{
+	static const char mark[] = " (deleted)";
+
+	return length >= strlen(mark) && strcmp(path + length - strlen(mark), mark) == 0;
+}
+
 int pin_real_path(int pin, char *buffer, size_t size)
 {
 	char link[PIN_PROC_PATH_SIZE];
@@ -123,8 +130,9 @@ int pin_real_path(int pin, char *buffer, size_t size)
 		return -ENAMETOOLONG;
 	buffer[length] = '\0';
 
-	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". */
-	return buffer[0] == '/' ? 0 : -ENOENT;
+	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". The name that
+	 * was removed stays removed, whatever has it next. One that was made to end so can't be told from it. */
+	return buffer[0] == '/' && !is_removed(buffer, (size_t)length) ? 0 : -ENOENT;
 }
 
 int pin_is_kernel_control(int fd)

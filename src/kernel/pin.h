@@ -24,7 +24,8 @@ int pin_open_parent(const char *path, const char *within, const char **ret_name)
  * Returns the fd, owned by the caller, or -errno. */
 int pin_reopen(int pin, int flags);
 
-/* The path at which the kernel sees the pinned inode now. -ENOENT if it has none that is reachable here. */
+/* The path at which the kernel sees the pinned inode now. -ENOENT if it has none that is reachable here, or has lost
+ * the name by which it was pinned: what was read of the inode before (its links) is then of its other names. */
 int pin_real_path(int pin, char *buffer, size_t size);
 
 /* Writes the path that leads to an fd of this process: what system calls without an fd variant take. */

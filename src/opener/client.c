@@ -6,9 +6,11 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/macro.h"
+#include "kernel/sockopt.h"
 
 void client_init(struct client *client)
 {
@@ -44,22 +46,52 @@ static int is_bound(int fd, bool peer)
 	return r < 0 ? -errno : size > offsetof(struct sockaddr_un, sun_path);
 }
 
+/* An fd of a socket belongs to the user who made it: by accept(), or by socketpair(). */
+static bool is_made_by(int fd, uid_t uid)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && (status.st_uid == uid || status.st_uid == 0 || status.st_uid == geteuid());
+}
+
+/* Does a pair of sockets say of its maker that it is this one? */
+static bool is_pair_of(int fd, const struct ucred *asker)
+{
+	struct ucred maker;
+
+	return sockopt_peer_credentials(fd, &maker) >= 0 && maker.pid > 0 && maker.pid == asker->pid &&
+	       maker.uid == asker->uid && maker.gid == asker->gid;
+}
+
 /* SO_PEERCRED names the client only at the accepted end. At the connecting end it names whoever called
  * listen(), and a listening socket names its own listener: both are PID 1, uid 0, for every socket that systemd
  * holds, and porterd can have such an fd of itself by connecting anywhere. The ends are told apart by their
  * addresses. Only a bound socket can listen, and its address is that of every end that it accepts; so the
- * accepted end is bound, and the other one, seen from there, is not, unless that client bound it itself. */
-static enum opener_result check_end(int fd, const char **reason)
+ * accepted end is bound, and the other one, seen from there, is not, unless that client bound it itself.
+ *
+ * Both ends of a socketpair() name its maker, who may be anybody: servers make pairs as root for their helpers
+ * without rights, who could lend them to porterd. So a pair stands for whoever asks, if that is who made it, and
+ * for nobody else. One end of a pair can be bound later, even to an address of porterd's in another file system,
+ * and looks like an accepted one then; but an end that porterd or PID 1 accepted is theirs. */
+static enum opener_result check_end(int fd, const struct ucred *asker, bool *ret_pair, const char **reason)
 {
-	int peer;
+	int peer, own;
 
 	*reason = "the request came without a client's connected stream socket";
 	if (get_int(fd, SO_DOMAIN) != AF_UNIX || get_int(fd, SO_TYPE) != SOCK_STREAM ||
 	    get_int(fd, SO_ACCEPTCONN) != 0)
 		return OPENER_BAD_REQUEST;
 	peer = is_bound(fd, true);
-	if (peer < 0 || is_bound(fd, false) != 1)
+	own = is_bound(fd, false);
+	*ret_pair = peer == 0 && own == 0;
+	if (*ret_pair)
+		return is_pair_of(fd, asker) ? OPENER_OK : OPENER_BAD_REQUEST;
+	if (peer < 0 || own != 1)
 		return OPENER_BAD_REQUEST;
+	if (!is_made_by(fd, asker->uid)) {
+		*reason = "neither porterd nor the service manager has accepted the client's connection";
+		return OPENER_BAD_REQUEST;
+	}
 	if (peer == 1) {
 		*reason = "the client's socket is bound to an address, so it could as well be the listening end";
 		return OPENER_NOT_PERMITTED;
@@ -105,15 +137,17 @@ static bool is_short_of_fds(int fd)
 	return probe < 0;
 }
 
-enum opener_result client_read(struct client *client, int fd, const char *const *sockets, const char **reason)
+enum opener_result client_read(struct client *client, int fd, const struct ucred *asker, const char *const *sockets,
+			       const char **reason)
 {
-	enum opener_result result = check_end(fd, reason);
+	bool pair;
+	enum opener_result result = check_end(fd, asker, &pair, reason);
 	struct identity *identity = &client->identity;
 	int r;
 
 	if (result != OPENER_OK)
 		return result;
-	if (!is_at(fd, sockets)) {
+	if (!pair && !is_at(fd, sockets)) {
 		*reason = "the client is not connected to a socket of porterd's for files (see --client-socket=)";
 		return OPENER_NOT_PERMITTED;
 	}

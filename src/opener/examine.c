@@ -158,6 +158,8 @@ static enum opener_result examine_way(const struct grant *grant, const struct id
 				      const struct stat *status, struct opened *opened)
 {
 	char real[PATH_MAX];
+	/* After the links were counted: the name by which it was pinned, if it is there now, was one of them. Otherwise
+	 * a link to somebody else's file could be taken back just before the count, which then says one. */
 	int r = pin_real_path(pin, real, sizeof(real));
 
 	if (r < 0)

@@ -8,6 +8,7 @@
 
 #include "base/macro.h"
 #include "kernel/sockio.h"
+#include "kernel/sockopt.h"
 
 /* A porterd with much to ask does not keep the others waiting. */
 #define REQUESTS_PER_WAKEUP 16
@@ -16,6 +17,7 @@ struct peer {
 	struct peer_owner *owner;
 	struct peer *next, *previous;
 	int fd; /* owned */
+	struct ucred credentials; /* of porterd, at the other end */
 	sd_event_source *source;
 	struct response *waiting; /* a reply that found no room; nothing is received meanwhile */
 };
@@ -107,6 +109,7 @@ static int serve_one(struct peer *peer)
 		return -ECONNRESET;
 	}
 
+	owner->service->asker = peer->credentials;
 	request_serve(owner->service, packet, size, &fds, owner->scratch);
 	if (owner->scratch->header.result == OPENER_BAD_REQUEST) {
 		owner->scratch->text[MIN_OF(owner->scratch->header.text_size, sizeof(owner->scratch->text) - 1)] =
@@ -168,6 +171,8 @@ int peer_new(struct peer_owner *owner, int fd)
 		fd_close(fd);
 		return -ENOMEM;
 	}
+	if (sockopt_peer_credentials(fd, &peer->credentials) < 0)
+		peer->credentials = (struct ucred){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	peer->owner = owner;
 	peer->fd = fd;
 	peer->next = owner->first;

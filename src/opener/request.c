@@ -297,7 +297,8 @@ static void serve(struct request *request, size_t size, const struct fdset *fds)
 	if (!operation)
 		return;
 
-	result = client_read(&request->client, fds->fds[0], request->service->sockets, &reason);
+	result = client_read(&request->client, fds->fds[0], &request->service->asker, request->service->sockets,
+			     &reason);
 	if (result == OPENER_OK)
 		operation->serve(request);
 	else if (result == OPENER_BAD_REQUEST)

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
@@ -20,6 +21,7 @@ struct request_service {
 	const struct policy *policy;
 	struct recorder *recorder;
 	const char *const *sockets; /* where clients connect, as of client_read() */
+	struct ucred asker; /* whose request is served: set before each; pid 0: not known */
 	uint64_t requests; /* of any kind */
 	uint64_t granted;  /* files */
 	uint64_t refused;  /* files */

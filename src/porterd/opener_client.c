@@ -220,8 +220,13 @@ static int take_answer(struct opener_client *client)
 			answer_busy(call);
 		return 0;
 	}
-	if (size <= 0)
-		return size < 0 ? (int)size : -ECONNRESET;
+	if (size < 0)
+		return (int)size;
+	/* The end looks like an empty packet, and such a one can bring descriptors. */
+	if (size == 0) {
+		fdset_clear(&fds);
+		return -ECONNRESET;
+	}
 	if ((size_t)size < sizeof(packet.reply) || packet.reply.version != OPENER_WIRE_VERSION ||
 	    (size_t)size != sizeof(packet.reply) + packet.reply.text_size) {
 		fdset_clear(&fds);

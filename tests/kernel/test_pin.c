@@ -134,6 +134,13 @@ START_TEST(a_pin_stays)
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_eq(read(fd, content, sizeof(content) - 1), 7);
 	ck_assert_str_eq(content, "content");
+
+	/* Its name is taken away, and given to another link of it: that is another name. */
+	ck_assert_int_eq(link(fixture_path("moved"), fixture_path("link")), 0);
+	ck_assert_int_eq(unlink(fixture_path("moved")), 0);
+	ck_assert_int_eq(pin_real_path(pin, path, sizeof(path)), -ENOENT);
+	ck_assert_int_eq(rename(fixture_path("link"), fixture_path("moved")), 0);
+	ck_assert_int_eq(pin_real_path(pin, path, sizeof(path)), -ENOENT);
 }
 END_TEST
 

@@ -21,7 +21,7 @@ selected()
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
 # from what it prints: summaries of automake's test runner, or TAP of its own
-# where the name begins with system-. Where it prints neither, it is one test.
+# where the name begins with system- or is confinement. Where it prints neither, it is one test.
 step()
 {
 	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
@@ -51,7 +51,7 @@ step()
 count_tests()
 {
 	case $1 in
-	system-*)
+	system-* | confinement)
 		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
 			/^ok / { passed++ }
 			/^not ok / { failed++ }
