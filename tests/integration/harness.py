@@ -5,6 +5,7 @@ import array
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -249,6 +250,26 @@ def send_fds(client, data, fds):
         return False
 
 
+def exchange(client, data):
+    """Writes and reads at once, as a client must that sends more than the buffers hold."""
+    got = bytearray()
+    sent = 0
+    client.setblocking(False)
+    while len(got) < len(data):
+        readable, writable, _ = select.select([client], [client] if sent < len(data) else [], [], PATIENCE)
+        if not readable and not writable:
+            raise AssertionError(f"stuck at {sent} sent, {len(got)} received")
+        if writable:
+            sent += client.send(data[sent:sent + 100003])
+        if readable:
+            piece = client.recv(77777)
+            if not piece:
+                raise AssertionError(f"ended after {len(got)}")
+            got += piece
+    client.settimeout(PATIENCE)
+    return bytes(got)
+
+
 def receive_exactly(client, size):
     data = bytearray()
     while len(data) < size:
@@ -257,6 +278,18 @@ def receive_exactly(client, size):
             raise AssertionError(f"ended after {len(data)} of {size} bytes")
         data += piece
     return bytes(data)
+
+
+def check_fds_do_not_stay(program):
+    """Fds that a client sends along to an echo are closed, if the kernel lets them through at all."""
+    with program.connect() as client:
+        client.send(b"warm")
+        equal(client.recv(10), b"warm")
+        before = program.fds()
+        for _ in range(50):
+            if send_fds(client, b"x", [0] * 253):
+                equal(client.recv(10), b"x")
+        equal(program.fds(), before, "fds of the daemon")
 
 
 def as_user(uid, gid, groups, function):

@@ -147,8 +147,7 @@ def sigterm_answers_what_was_received():
         with Program() as program:
             clients = [program.connect() for _ in range(20)]
             for client in clients:
-                client.sendall(b"first")
-                equal(client.recv(10), b"first")
+                equal(exchange(client, b"first"), b"first")
             program.process.send_signal(signal.SIGSTOP)
             for client in clients:
                 client.sendall(b"x" * 100000)
@@ -179,8 +178,7 @@ def sigterm_answers_varlink_and_packets():
 @test
 def sigterm_does_not_wait_for_ever_for_who_does_not_read():
     with Program() as program, program.connect() as lazy:
-        lazy.sendall(b"first")
-        equal(lazy.recv(10), b"first")
+        equal(exchange(lazy, b"first"), b"first")
         lazy.setblocking(False)
         while select.select([], [lazy], [], PATIENCE / 20)[1]:
             lazy.send(b"x" * 65536)
@@ -194,8 +192,7 @@ def sigterm_does_not_wait_for_ever_for_who_does_not_read():
 @test
 def sigterm_in_an_accepted_process():
     with Program(accept=True) as program, program.connect() as client:
-        client.sendall(b"first")
-        equal(client.recv(10), b"first")
+        equal(exchange(client, b"first"), b"first")
         pid = int(program.log().split(" as PID ")[1].split(".")[0])
         os.kill(pid, signal.SIGSTOP)
         client.sendall(b"second")
@@ -209,8 +206,7 @@ def sigterm_in_an_accepted_process():
 @test
 def sigterm_in_an_accepted_process_whose_client_does_not_read():
     with Program(accept=True) as program, program.connect() as lazy:
-        lazy.sendall(b"first")
-        equal(lazy.recv(10), b"first")
+        equal(exchange(lazy, b"first"), b"first")
         pid = int(program.log().split(" as PID ")[1].split(".")[0])
         lazy.setblocking(False)
         while select.select([], [lazy], [], PATIENCE / 20)[1]:
@@ -225,12 +221,10 @@ def sigterm_in_an_accepted_process_whose_client_does_not_read():
 def exit_on_idle():
     with Program(arguments=["--exit-idle=1"]) as program:
         with program.connect() as client:
-            client.sendall(b"hello")
-            equal(client.recv(10), b"hello")
+            equal(exchange(client, b"hello"), b"hello")
             time.sleep(2.5)
             equal(program.process.poll(), None, "it runs while somebody is connected")
-            client.sendall(b"still")
-            equal(client.recv(10), b"still")
+            equal(exchange(client, b"still"), b"still")
         begin = time.monotonic()
         equal(program.wait(), 0, "exit status")
         if time.monotonic() - begin < 0.9:
@@ -241,8 +235,7 @@ def exit_on_idle():
 def no_exit_on_idle():
     with Program(arguments=["--exit-idle=0"]) as program:
         with program.connect() as client:
-            client.sendall(b"hello")
-            equal(client.recv(10), b"hello")
+            equal(exchange(client, b"hello"), b"hello")
         time.sleep(2.5)
         equal(program.process.poll(), None, "it runs")
 
@@ -251,8 +244,7 @@ def no_exit_on_idle():
 def out_of_descriptors_the_listener_pauses_and_comes_back():
     with Program() as program:
         with program.connect() as client:
-            client.sendall(b"hello")
-            equal(client.recv(10), b"hello")
+            equal(exchange(client, b"hello"), b"hello")
         limit = program.fds() + 10
         resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
         clients = [program.connect() for _ in range(30)]

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(_ROOT, "tests", "porterctl"))
 sys.path.insert(0, os.path.join(_ROOT, "src", "python"))
 
 from fake import *  # noqa: E402 and so harness
+from world import *  # noqa: E402
 
 import porter  # noqa: E402
 

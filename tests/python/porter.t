@@ -8,12 +8,9 @@ import io
 import pickle
 import re
 import subprocess
-import tempfile
 import warnings
 
 from fixture import *
-
-ME = os.geteuid()
 
 
 @test
@@ -220,48 +217,14 @@ def wrong_arguments_are_not_sent():
 
 # --- the real service ---
 
-POLICY = """
-[key]
-Description=A key
-Path={d}/key
-Access=read-write
-AllowUser={me}
-
-[log]
-Path={d}/log
-Access=append
-AllowUser={me}
-Create=yes
-
-[other]
-Path={d}/other
-AllowUser=4242
-
-[gone]
-Path={d}/gone
-AllowUser={me}
-
-[directory]
-Path={d}/config
-AllowUser={me}
-"""
-
 
 @contextlib.contextmanager
 def service():
-    """porterd and the opener with the policy above; gives porterd's socket and the directory of the files."""
-    with tempfile.TemporaryDirectory(prefix="porter-python-") as directory:
-        os.chmod(directory, 0o755)
-        os.mkdir(os.path.join(directory, "config"), 0o755)
-        for name, text, mode in (("config/files.conf", POLICY.format(d=directory, me=ME), 0o644),
-                                 ("key", "secret", 0o600), ("other", "theirs", 0o600)):
-            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(file.name, mode)
-        with Program(SEQPACKET, "opener", program=os.path.join(BUILD, "porterd-opener"),
-                     arguments=[f"--config-dir={directory}/config"], wrapper=wrapper_for_opener()) as opener, \
-                Program(STREAM, "varlink", arguments=[f"--opener={opener.path}"]) as porterd:
-            yield porterd.path, directory
+    """porterd and the opener; gives porterd's socket and the directory of the files."""
+    with World(POLICY) as world:
+        world.file("key", "secret")
+        world.file("other", "theirs")
+        yield world.porterd.path, world.directory
 
 
 @test
