@@ -51,7 +51,7 @@ static void print_help(void)
 	       EXIT_IDLE_SECONDS);
 }
 
-static _printf_(3, 4) void complain(struct recorder *recorder, const char *message_id, const char *format, ...)
+static _printf_(3, 4) void report(struct recorder *recorder, const char *message_id, const char *format, ...)
 {
 	char message[512];
 	va_list arguments;
@@ -134,9 +134,9 @@ static int find_users(struct recorder *recorder, const struct options *options, 
 		ret->users[ret->n_users++] = getuid();
 
 	if (ret->n_users == 0)
-		complain(recorder, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER ", who alone may ask "
-			 "the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
-			 errno ? strerror(errno) : "");
+		report(recorder, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER ", who alone may ask "
+		       "the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
+		       errno ? strerror(errno) : "");
 	return ret->n_users > 0 ? -1 : EX_CONFIG;
 }
 
@@ -153,8 +153,8 @@ static int find_directories(struct recorder *recorder, const struct options *opt
 
 	*real = realpath(options->config_dir, NULL);
 	if (!*real) {
-		complain(recorder, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s", options->config_dir,
-			 strerror(errno));
+		report(recorder, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s", options->config_dir,
+		       strerror(errno));
 		return EX_CONFIG;
 	}
 	*ret = (struct policy_source){ .directories = { *real }, .owner = getuid() };
@@ -169,8 +169,8 @@ static int check_sockets(struct recorder *recorder, int n_fds, char **names)
 
 		if (strcmp(names[i], FD_NAME) == 0 && sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0)
 			continue;
-		complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener serves: "
-			 "a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME, fd, names[i]);
+		report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener serves: "
+		       "a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME, fd, names[i]);
 		return EX_CONFIG;
 	}
 	return -1;
@@ -187,8 +187,8 @@ static int take_sockets(struct recorder *recorder, struct opener *opener, int n_
 		else
 			r = opener_add_listener(opener, fd);
 		if (r < 0) {
-			complain(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
-				 strerror(-r));
+			report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
+			       strerror(-r));
 			return EX_CONFIG;
 		}
 	}
@@ -221,9 +221,9 @@ static int run(struct recorder *recorder, struct options *options)
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
-		complain(recorder, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts it when "
-			 "porterd needs it: systemctl start porterd-opener.socket. By hand: "
-			 "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
+		report(recorder, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts it when "
+		       "porterd needs it: systemctl start porterd-opener.socket. By hand: "
+		       "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
 		return EX_USAGE;
 	}
 
@@ -238,7 +238,7 @@ static int run(struct recorder *recorder, struct options *options)
 	opener_options.sockets = find_client_sockets(options);
 	r = opener_new(&opener, recorder, &opener_options);
 	if (r < 0) {
-		complain(recorder, NULL, "The opener can't start: %s", strerror(-r));
+		report(recorder, NULL, "The opener can't start: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
 	r = take_sockets(recorder, opener, n_fds);
@@ -247,7 +247,7 @@ static int run(struct recorder *recorder, struct options *options)
 
 	r = opener_run(opener);
 	if (r < 0)
-		complain(recorder, NULL, "The opener failed: %s", strerror(-r));
+		report(recorder, NULL, "The opener failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -84,50 +84,57 @@ static int replace_by_busy(struct varlink_stream *stream)
 	return busy ? varlink_output_add(&stream->output, busy, true) : -ENOMEM;
 }
 
+/* Sends the reply that has descriptors, or its first part: they travel with its first byte. */
+static ssize_t send_with_fds(struct varlink_stream *stream)
+{
+	const struct varlink_output *output = &stream->output;
+	int fd = stream->connection.source.fd;
+	struct iovec part = { output->data + output->begin, output->end - output->begin };
+	ssize_t sent;
+
+	/* The kernel merges bytes without fds and bytes with fds into one read, and the client would take the fds
+	 * for an earlier reply's. So everything earlier must have been read. Each read of the client is an edge. */
+	if (!sockopt_all_read(fd)) {
+		connection_watch(&stream->connection, EPOLLOUT | EPOLLET);
+		if (!sockopt_all_read(fd))
+			return -EAGAIN;
+	}
+
+	sent = sockio_send_fds(fd, &part, 1, stream->fds->fds, stream->fds->count, MSG_DONTWAIT);
+	/* Counted for each user: unread by all clients together. */
+	if (sent == -ETOOMANYREFS)
+		return replace_by_busy(stream);
+	if (sent == -EAGAIN)
+		connection_watch(&stream->connection, EPOLLOUT);
+	if (sent > 0) {
+		fdset_clear(stream->fds);
+		free(TAKE_POINTER(stream->fds));
+	}
+	return sent;
+}
+
+/* Sends what has no descriptors, up to the reply that has some. */
+static ssize_t send_plain(struct varlink_stream *stream)
+{
+	const struct varlink_output *output = &stream->output;
+	size_t end = stream->fds ? stream->fds_at : output->end;
+	ssize_t sent = sockio_send(stream->connection.source.fd, output->data + output->begin, end - output->begin,
+				   MSG_DONTWAIT);
+
+	if (sent == -EAGAIN)
+		connection_watch(&stream->connection, EPOLLOUT);
+	return sent;
+}
+
 /* Sends as much as goes. 0: all is sent; -EAGAIN: the stream watches for its next chance; or why it is over. */
 static int send_output(struct varlink_stream *stream)
 {
 	struct varlink_output *output = &stream->output;
-	int fd = stream->connection.source.fd;
 
 	while (varlink_output_pending(output)) {
-		const char *data = output->data + output->begin;
-		ssize_t sent;
+		bool with_fds = stream->fds && output->begin == stream->fds_at;
+		ssize_t sent = with_fds ? send_with_fds(stream) : send_plain(stream);
 
-		if (stream->fds && output->begin == stream->fds_at) {
-			struct iovec part = { (void *)(uintptr_t)data, output->end - output->begin };
-
-			/* The kernel merges bytes without fds and bytes with fds into one read, and the client
-			 * would take the fds for an earlier reply's. So everything earlier must have been read.
-			 * Each read of the client is an edge. */
-			if (!sockopt_all_read(fd)) {
-				connection_watch(&stream->connection, EPOLLOUT | EPOLLET);
-				if (!sockopt_all_read(fd))
-					return -EAGAIN;
-			}
-			sent = sockio_send_fds(fd, &part, 1, stream->fds->fds, stream->fds->count, MSG_DONTWAIT);
-			/* Counted for each user: unread by all clients together. */
-			if (sent == -ETOOMANYREFS) {
-				int r = replace_by_busy(stream);
-
-				if (r < 0)
-					return r;
-				continue;
-			}
-			if (sent > 0) {
-				fdset_clear(stream->fds);
-				free(TAKE_POINTER(stream->fds));
-			}
-		} else {
-			size_t end = stream->fds ? stream->fds_at : output->end;
-
-			sent = sockio_send(fd, data, end - output->begin, MSG_DONTWAIT);
-		}
-
-		if (sent == -EAGAIN) {
-			connection_watch(&stream->connection, EPOLLOUT);
-			return -EAGAIN;
-		}
 		if (sent < 0)
 			return (int)sent;
 		varlink_output_sent(output, (size_t)sent);
