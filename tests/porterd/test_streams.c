@@ -204,6 +204,34 @@ START_TEST(varlink_conversations)
 }
 END_TEST
 
+/* All calls are received at once: nothing but room can move what is left of the replies. */
+START_TEST(varlink_replies_wait_for_room)
+{
+	static const char call[] = "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+				   "\"parameters\":{\"interface\":\"io.porterd.Files\"}}";
+	static char heard[16384];
+	const unsigned calls = 10;
+	unsigned replies = 0;
+	struct daemon daemon;
+	size_t size;
+	int fd;
+
+	daemon_open(&daemon);
+	fd = daemon_connect(&daemon, &varlink_stream_protocol, 4608);
+	for (unsigned i = 0; i < calls; i++)
+		ck_assert_int_eq(send(fd, call, sizeof(call), MSG_DONTWAIT), (ssize_t)sizeof(call));
+	daemon_settle(&daemon);
+	while ((size = read_some(fd, heard, sizeof(heard))) > 0) {
+		for (size_t i = 0; i < size; i++)
+			replies += heard[i] == '\0';
+		daemon_settle(&daemon);
+	}
+	ck_assert_uint_eq(replies, calls);
+	fd_close(fd);
+	daemon_close(&daemon);
+}
+END_TEST
+
 START_TEST(drain_answers_what_was_received)
 {
 	char buffer[16];
@@ -296,6 +324,7 @@ int main(void)
 		UNIT_TEST(echo_holds_one_piece_for_who_does_not_read),
 		UNIT_TEST(echo_packets),
 		UNIT_TEST(varlink_conversations),
+		UNIT_TEST(varlink_replies_wait_for_room),
 		UNIT_TEST(drain_answers_what_was_received),
 		UNIT_TEST(at_the_limit_new_clients_wait),
 		UNIT_TEST(no_descriptor_stays),
