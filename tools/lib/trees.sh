@@ -68,6 +68,19 @@ tree_fetch_depends()
 	'
 }
 
+# tree_add_servers DIR: installs the servers of porterd-examples(7) and what talks
+# to them. They are too large for the booted system's memory, and not started
+# there until a test does.
+tree_add_servers()
+{
+	tree_run "$1" sh -ec '
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
+			nginx-light curl openssl postgresql
+		systemctl disable nginx.service postgresql.service
+	'
+}
+
 # tree_verify_units DIR ROOT: systemd-analyze of that tree on the files that
 # `make install DESTDIR=ROOT` made. It says what is wrong by printing it.
 tree_verify_units()

@@ -5,6 +5,7 @@ Arguments: run only the tests with one of them in the name."""
 # pylint: disable=unused-import
 import sys
 
+import examples
 import harness
 import test_install
 import test_activation
@@ -15,8 +16,11 @@ import test_policy
 import test_journal
 import test_porterctl
 import test_varlinkctl
+import test_examples
+import test_servers
 import test_lifetime
 import test_burst
 import test_removal  # takes the package away: last
 
+examples.register_tests()
 sys.exit(harness.main(sys.argv[1:]))
