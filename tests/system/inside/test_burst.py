@@ -1,26 +1,33 @@
 """A thousand clients at once: all are served, and no socket unit fails."""
 
+import os
 import resource
 import selectors
 import socket
 import time
 
 import client
-from harness import SOCKETS, equal, run, state, systemctl, test, wait_until
+from harness import (SOCKETS, equal, grant, policy, run, secret, state, systemctl, test,
+                     wait_until)
 
 CLIENTS = 1000
 SECONDS = 120
 GET = b'{"method":"io.porterd.Credentials.Get"}'
+OPEN = b'{"method":"io.porterd.Files.Open","parameters":{"file":"key"}}'
 
 
-def burst(path, kind, request, is_answer):
+def receive(one):
+    return one.recv(65536)
+
+
+def burst(path, kind, request, is_answer, read=receive):
     """Everybody connects before anybody asks, and nobody leaves before all are answered."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     started = time.monotonic()
     clients = [client.connect(path, kind, SECONDS) for _ in range(CLIENTS)]
     try:
-        answers = ask_all(clients, request, started + SECONDS)
+        answers = ask_all(clients, request, read, started + SECONDS)
     finally:
         for one in clients:
             one.close()
@@ -34,7 +41,7 @@ def burst(path, kind, request, is_answer):
         equal(state(unit), "active", unit)
 
 
-def ask_all(clients, request, deadline):
+def ask_all(clients, request, read, deadline):
     """Like a thousand processes: each sends when it can, and reads when its answer is there."""
     answers = []
     with selectors.DefaultSelector() as selector:
@@ -48,7 +55,7 @@ def ask_all(clients, request, deadline):
                         key.fileobj.send(request)
                         selector.modify(key.fileobj, selectors.EVENT_READ)
                     else:
-                        answers.append(key.fileobj.recv(65536))
+                        answers.append(read(key.fileobj))
                         selector.unregister(key.fileobj)
                 except BlockingIOError:
                     pass  # the datagram socket's queue was full again
@@ -66,6 +73,13 @@ def credentials(answer):
 @test
 def a_thousand_on_echo():
     burst("/run/porterd/echo", socket.SOCK_STREAM, b"x", same)
+
+
+@test
+def a_thousand_on_abstract_echo():
+    systemctl("start", "porterd-echo-abstract.socket")
+    burst("@porterd/echo", socket.SOCK_STREAM, b"x", same)
+    equal(state("porterd-echo-abstract.socket"), "active")
 
 
 @test
@@ -91,6 +105,24 @@ def a_thousand_on_credentials_seqpacket():
 @test
 def a_thousand_on_credentials_dgram():
     burst("/run/porterd/credentials.dgram", socket.SOCK_DGRAM, GET, credentials)
+
+
+def receive_content(one):
+    """A reply and what can be read from its descriptor."""
+    data, fds, _, _ = socket.recv_fds(one, 65536, 1)
+    content = b"".join(os.pread(fd, 100, 0) for fd in fds)
+    for fd in fds:
+        os.close(fd)
+    return data, content
+
+
+@test
+def a_thousand_open_a_file():
+    policy(grant("key", secret("key", "the key"), "AllowUser=root"))
+    burst("/run/porterd/io.porterd", socket.SOCK_STREAM, OPEN + b"\0",
+          lambda answer: answer == (b'{"parameters":{"descriptor":0}}\0', b"the key"),
+          receive_content)
+    equal(state("porterd-opener.service"), "active")
 
 
 def no_instances(template):

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import signal
+import time
 
 import client
-from harness import (CLIENT, contains, cursor, equal, grant, in_unit, journal, policy, raises, run,
-                     secret, test, wait_until)
+from harness import (CLIENT, contains, cursor, equal, grant, in_unit, journal, main_pid, policy,
+                     raises, run, secret, test, wait_until)
 from test_credentials import user
 
 FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
@@ -114,3 +116,44 @@ def text_of_a_client_stays_in_its_field():
     entries = wait_until(lambda: [e for e in journal(after, _SYSTEMD_UNIT="porterd-opener.service")
                                   if "PORTERD_RESULT" in e], "a record", 5)
     equal([json.dumps(e["PORTERD_RESULT"]) for e in entries], ['"refused"'], "result")
+
+
+def open_for(seconds, varlink):
+    """Opens the file as often as goes, echoes in between, and returns how often; nothing may take long."""
+    end, slowest, count = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < end:
+        started = time.monotonic()
+        varlink.open("key").close()
+        if count % 50 == 0:
+            equal(client.echo("/run/porterd/echo", b"x"), b"x", "echo")
+        slowest = max(slowest, time.monotonic() - started)
+        count += 1
+    if slowest > 1:
+        raise AssertionError(f"somebody waited for {slowest:.1f} s")
+    return count
+
+
+@test
+def a_journal_that_stands_still_stops_nobody():
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        varlink.open("key").close()
+        equal(client.echo("/run/porterd/echo", b"x"), b"x", "echo")
+        equal(len(records(after, "key")), 1, "records before")
+        journald = main_pid("systemd-journald.service")
+        os.kill(journald, signal.SIGSTOP)
+        try:
+            count = open_for(4, varlink)
+        finally:
+            os.kill(journald, signal.SIGCONT)
+        told = wait_until(lambda: [e for e in journal(after, _COMM="porterd-opener")
+                                   if "PORTERD_DROPPED" in e], "what was dropped is told")
+    # Nothing is missing but what is told, and the numbers show where.
+    dropped = sum(int(entry["PORTERD_DROPPED"]) for entry in told)
+    print(f"# {dropped} of {count} records were dropped")
+    equal(dropped > 0, True, "there were too many for the journal's socket")
+    equal(len(records(after, "key")) - 1 + dropped, count, "records and losses")
+    numbers = [int(entry["PORTERD_SEQUENCE"]) for entry in journal(after, _COMM="porterd-opener")
+               if "PORTERD_SEQUENCE" in entry]
+    equal(max(numbers) - min(numbers) + 1 - len(numbers), dropped, "numbers left out")
