@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Opening while another process puts one thing after the other in the file's place, and in its directory's. It does so
- * for a few seconds, or $RACE_OPERATIONS times.
+ * for a second, or $RACE_OPERATIONS times.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 
 #include "open_fixture.h"
 
-#define SECONDS 2
+#define SECONDS 1
 /* An opener that waits for a FIFO, or for anything, is stopped by that. */
 #define PATIENCE_SECONDS 10
 #define GOOD 'g'
