@@ -13,6 +13,9 @@ import test_echo
 import test_credentials
 import test_files
 import test_policy
+import test_units
+import test_forgery
+import test_compromised
 import test_journal
 import test_porterctl
 import test_varlinkctl
