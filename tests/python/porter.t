@@ -283,4 +283,20 @@ def another_program_inherits_what_it_is_given():
         equal(done.stdout, b"secret")
 
 
+@test
+def verbs_and_errors_are_those_of_the_library():
+    def source(path):
+        with open(os.path.join(SOURCE, "src", path), encoding="utf-8") as file:
+            return file.read()
+
+    verbs = set(re.findall(r"^int porter_(\w+)\(", source("libporter/porter.h"), re.MULTILINE))
+    equal(len(verbs) > 5, True, "verbs are found in porter.h")
+    for verb in verbs:
+        equal(callable(getattr(porter, verb, None)), True, f"porter.{verb}")
+        equal(verb == "connect" or callable(getattr(porter.Connection, verb, None)), True, f"porter.Connection.{verb}")
+    for path in ("porterd/io.porterd.Files", "porterd/io.porterd.Credentials", "varlink/org.varlink.service"):
+        for error in re.findall(r"^error (\w+)", source(f"{path}.varlink"), re.MULTILINE):
+            equal(issubclass(getattr(porter, error, type(None)), porter.Error), True, f"porter.{error}")
+
+
 main()
