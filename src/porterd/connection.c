@@ -21,7 +21,11 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 
 static void connection_destroy(struct loop_source *source)
 {
-	free(CONTAINER_OF(source, struct connection, source));
+	struct connection *connection = CONTAINER_OF(source, struct connection, source);
+
+	if (connection->protocol->release)
+		connection->protocol->release(connection);
+	free(connection);
 }
 
 void socket_prepare(const struct protocol *protocol, int fd)

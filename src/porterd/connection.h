@@ -37,6 +37,8 @@ struct protocol {
 	void (*ready)(struct connection *connection, uint32_t events);
 	/* Frees what the state owns; may be NULL. */
 	void (*clear)(struct connection *connection);
+	/* Frees, at the end of the loop's round, what somebody may still have in hand; may be NULL. */
+	void (*release)(struct connection *connection);
 	/* Serves the connection to its end by blocking calls (Accept=yes); NULL: the loop does it. */
 	int (*serve)(int fd, struct server_buffer *buffer);
 

@@ -32,6 +32,8 @@ static int run_get(struct varlink_call *call)
 	if (r < 0)
 		return r;
 
+	/* What a connection tells of its client was read once, and is not read again. */
+	call->steady = caller->socket_fd >= 0 && !call->envelope.oneway;
 	return varlink_reply(call,
 			     json_pack("{s:{s:I,s:I,s:o,s:I,s:s?,s:s?,s:s?}}", "credentials",
 				       "uid", (json_int_t)identity->uid,

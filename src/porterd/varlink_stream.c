@@ -15,8 +15,19 @@
 /* Replies to pipelined calls are gathered up to about so many bytes. */
 #define GATHER_MAX (64UL * 1024UL)
 
+/* Calls and replies longer than these are not kept for the next time. */
+#define STEADY_CALL_MAX 256UL
+#define STEADY_REPLY_MAX 4096UL
+
+/* A call that is answered the same way each time on this connection, and its reply, both as on the wire. */
+struct steady {
+	size_t call_size, reply_size;
+	char bytes[];
+};
+
+/* What a connection needs from its first byte on. Many a client connects long before it asks, or never does. */
 struct varlink_stream {
-	struct connection connection;
+	struct connection *connection;
 	struct varlink_input input;
 	struct varlink_output output;
 	/* Descriptors of the one reply in the output that has some, and where it begins. */
@@ -24,7 +35,21 @@ struct varlink_stream {
 	size_t fds_at;
 	struct varlink_call call;
 	struct caller caller;
+	/* The call that is being run, and the last one that was steady. */
+	const char *text;
+	size_t text_size;
+	struct steady *steady;
 };
+
+struct varlink_connection {
+	struct connection connection;
+	struct varlink_stream *stream;
+};
+
+static struct varlink_stream *stream_of(struct connection *connection)
+{
+	return CONTAINER_OF(connection, struct varlink_connection, connection)->stream;
+}
 
 static const struct varlink_interface *const interfaces[] = {
 	&varlink_service_interface,
@@ -43,16 +68,46 @@ const struct varlink_service porterd_service = {
 
 static void varlink_stream_clear(struct connection *connection)
 {
-	struct varlink_stream *stream = CONTAINER_OF(connection, struct varlink_stream, connection);
+	struct varlink_stream *stream = stream_of(connection);
 
+	if (!stream)
+		return;
 	varlink_call_abandon(&stream->call);
-	if (stream->call.caller)
-		caller_clear(&stream->caller);
+	caller_clear(&stream->caller);
 	varlink_input_clear(&stream->input);
 	varlink_output_clear(&stream->output);
 	if (stream->fds)
 		fdset_clear(stream->fds);
 	free(TAKE_POINTER(stream->fds));
+	free(TAKE_POINTER(stream->steady));
+}
+
+static void varlink_stream_release(struct connection *connection)
+{
+	free(stream_of(connection));
+}
+
+/* Keeps the call that is run and the reply to it. */
+static void keep_steady(struct varlink_stream *stream, const char *reply, size_t size)
+{
+	if (stream->text_size > STEADY_CALL_MAX || size > STEADY_REPLY_MAX)
+		return;
+	free(stream->steady);
+	stream->steady = malloc(sizeof(*stream->steady) + stream->text_size + size);
+	if (!stream->steady)
+		return;
+	stream->steady->call_size = stream->text_size;
+	stream->steady->reply_size = size;
+	memcpy(stream->steady->bytes, stream->text, stream->text_size);
+	memcpy(stream->steady->bytes + stream->text_size, reply, size);
+}
+
+static bool is_steady(const struct varlink_stream *stream)
+{
+	const struct steady *steady = stream->steady;
+
+	return steady && steady->call_size == stream->text_size &&
+	       memcmp(steady->bytes, stream->text, stream->text_size) == 0;
 }
 
 static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *fds)
@@ -61,6 +116,8 @@ static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *f
 	size_t at = stream->output.end;
 	int r = varlink_output_add(&stream->output, reply, true);
 
+	if (r >= 0 && call->steady)
+		keep_steady(stream, stream->output.data + at, stream->output.end - at);
 	if (r < 0 || !fds)
 		return r;
 
@@ -88,14 +145,14 @@ static int replace_by_busy(struct varlink_stream *stream)
 static ssize_t send_with_fds(struct varlink_stream *stream)
 {
 	const struct varlink_output *output = &stream->output;
-	int fd = stream->connection.source.fd;
+	int fd = stream->connection->source.fd;
 	struct iovec part = { output->data + output->begin, output->end - output->begin };
 	ssize_t sent;
 
 	/* The kernel merges bytes without fds and bytes with fds into one read, and the client would take the fds
 	 * for an earlier reply's. So everything earlier must have been read. Each read of the client is an edge. */
 	if (!sockopt_all_read(fd)) {
-		connection_watch(&stream->connection, EPOLLOUT | EPOLLET);
+		connection_watch(stream->connection, EPOLLOUT | EPOLLET);
 		if (!sockopt_all_read(fd))
 			return -EAGAIN;
 	}
@@ -105,7 +162,7 @@ static ssize_t send_with_fds(struct varlink_stream *stream)
 	if (sent == -ETOOMANYREFS)
 		return replace_by_busy(stream);
 	if (sent == -EAGAIN)
-		connection_watch(&stream->connection, EPOLLOUT);
+		connection_watch(stream->connection, EPOLLOUT);
 	if (sent > 0) {
 		fdset_clear(stream->fds);
 		free(TAKE_POINTER(stream->fds));
@@ -118,11 +175,11 @@ static ssize_t send_plain(struct varlink_stream *stream)
 {
 	const struct varlink_output *output = &stream->output;
 	size_t end = stream->fds ? stream->fds_at : output->end;
-	ssize_t sent = sockio_send(stream->connection.source.fd, output->data + output->begin, end - output->begin,
+	ssize_t sent = sockio_send(stream->connection->source.fd, output->data + output->begin, end - output->begin,
 				   MSG_DONTWAIT);
 
 	if (sent == -EAGAIN)
-		connection_watch(&stream->connection, EPOLLOUT);
+		connection_watch(stream->connection, EPOLLOUT);
 	return sent;
 }
 
@@ -148,22 +205,24 @@ static int send_output(struct varlink_stream *stream)
  * next; or why the connection is to be closed. */
 static int run_calls(struct varlink_stream *stream)
 {
-	struct server *server = stream->connection.server;
+	struct server *server = stream->connection->server;
 
 	while (!stream->call.pending) {
-		const char *text;
-		size_t size;
 		int r;
 
 		if (stream->fds || stream->output.end - stream->output.begin >= GATHER_MAX)
 			return 1;
 
-		r = varlink_input_next(&stream->input, &text, &size);
+		r = varlink_input_next(&stream->input, &stream->text, &stream->text_size);
 		if (r == 0)
 			return 0;
 		if (r > 0) {
 			server->counts.requests++;
-			r = varlink_dispatch(&stream->call, text, size);
+			if (is_steady(stream))
+				r = varlink_output_copy(&stream->output, stream->steady->bytes + stream->text_size,
+							stream->steady->reply_size);
+			else
+				r = varlink_dispatch(&stream->call, stream->text, stream->text_size);
 		}
 		if (r == -EBADMSG || r == -EMSGSIZE)
 			server->counts.malformed++;
@@ -182,7 +241,7 @@ static int receive_input(struct varlink_stream *stream)
 
 	if (!data)
 		return -ENOMEM;
-	received = sockio_receive(stream->connection.source.fd, data, room, MSG_DONTWAIT);
+	received = sockio_receive(stream->connection->source.fd, data, room, MSG_DONTWAIT);
 	varlink_input_received(&stream->input, received > 0 ? (size_t)received : 0);
 	return received > 0 ? 1 : (int)received;
 }
@@ -203,19 +262,19 @@ static int run_stream(struct varlink_stream *stream)
 			return r == -EAGAIN ? 0 : r;
 		if (stream->call.pending) {
 			/* An end is still told: EPOLLHUP can't be masked. */
-			connection_watch(&stream->connection, 0);
+			connection_watch(stream->connection, 0);
 			return 0;
 		}
 		if (run > 0)
 			continue;
 		if (received) {
-			connection_watch(&stream->connection, EPOLLIN);
+			connection_watch(stream->connection, EPOLLIN);
 			return 0;
 		}
 
 		r = receive_input(stream);
 		if (r == -EAGAIN) {
-			connection_watch(&stream->connection, EPOLLIN);
+			connection_watch(stream->connection, EPOLLIN);
 			return 0;
 		}
 		if (r <= 0)
@@ -227,7 +286,7 @@ static int run_stream(struct varlink_stream *stream)
 static void enter_stream(struct varlink_stream *stream)
 {
 	if (run_stream(stream) < 0)
-		connection_close(&stream->connection);
+		connection_close(stream->connection);
 }
 
 static void resume_stream(struct caller *caller, int result)
@@ -235,39 +294,64 @@ static void resume_stream(struct caller *caller, int result)
 	struct varlink_stream *stream = CONTAINER_OF(caller, struct varlink_stream, caller);
 
 	if (result < 0)
-		connection_close(&stream->connection);
+		connection_close(stream->connection);
 	else
 		enter_stream(stream);
 }
 
+/* Is it as if nothing had been said yet? */
+static bool is_silent(const struct varlink_stream *stream)
+{
+	return !stream->call.pending && stream->caller.identity.known == 0 &&
+	       !varlink_input_pending(&stream->input) && !varlink_output_pending(&stream->output);
+}
+
+static struct varlink_stream *stream_new(struct connection *connection)
+{
+	struct varlink_stream *stream = calloc(1, sizeof(*stream));
+
+	if (!stream)
+		return NULL;
+	stream->connection = connection;
+	caller_init(&stream->caller, connection->server, connection->source.fd);
+	stream->caller.resume = resume_stream;
+	stream->call.service = &porterd_service;
+	stream->call.reply = queue_reply;
+	stream->call.caller = &stream->caller;
+	return stream;
+}
+
 static void varlink_stream_ready(struct connection *connection, uint32_t events)
 {
-	struct varlink_stream *stream = CONTAINER_OF(connection, struct varlink_stream, connection);
-	struct server *server = connection->server;
+	struct varlink_connection *varlink = CONTAINER_OF(connection, struct varlink_connection, connection);
 
-	server->active = true;
-	if (!stream->call.caller) {
-		caller_init(&stream->caller, server, connection->source.fd);
-		stream->caller.resume = resume_stream;
-		stream->call.service = &porterd_service;
-		stream->call.reply = queue_reply;
-		stream->call.caller = &stream->caller;
+	connection->server->active = true;
+	if (!varlink->stream)
+		varlink->stream = stream_new(connection);
+	if (!varlink->stream) {
+		connection_close(connection);
+		return;
 	}
 
 	/* A client that left while its call was pending gets no reply, and nothing else can happen here. */
-	if (stream->call.pending) {
+	if (varlink->stream->call.pending) {
 		if (events & (EPOLLHUP | EPOLLERR))
 			connection_close(connection);
 		return;
 	}
-	enter_stream(stream);
+	enter_stream(varlink->stream);
+	if (!connection->closed && is_silent(varlink->stream)) {
+		varlink_stream_clear(connection);
+		free(TAKE_POINTER(varlink->stream));
+	}
 }
 
 const struct protocol varlink_stream_protocol = {
 	.name = "varlink",
 	.type = SOCK_STREAM,
 	.unix_only = true,
-	.state_size = sizeof(struct varlink_stream),
+	.state_size = sizeof(struct varlink_connection),
 	.ready = varlink_stream_ready,
 	.clear = varlink_stream_clear,
+	.release = varlink_stream_release,
 };

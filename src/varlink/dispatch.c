@@ -19,6 +19,7 @@ static int send_final(struct varlink_call *call, json_t *reply, struct fdset *fd
 	if (fds)
 		fdset_clear(fds);
 	json_decref(reply);
+	call->steady = false;
 	/* A reply function may not start the next call by itself, so this message is still the one. */
 	json_decref(TAKE_POINTER(call->message));
 	call->envelope = (struct varlink_envelope){ 0 };
@@ -205,6 +206,7 @@ int varlink_dispatch(struct varlink_call *call, const char *text, size_t size)
 
 	if (r < 0)
 		return r;
+	call->steady = false;
 	r = varlink_envelope_read(call->message, &call->envelope);
 	if (r < 0) {
 		varlink_call_abandon(call);

@@ -57,6 +57,7 @@ struct varlink_call {
 	json_t *message; /* owned */
 	struct varlink_envelope envelope;
 	bool pending; /* no final reply was given yet */
+	bool steady; /* set by a method before its reply: the same call will get the same reply from this caller */
 };
 
 /* org.varlink.service; every service lists it among its interfaces. */

@@ -6,9 +6,36 @@
 
 #define CHUNK 4096UL
 
+/* Buffers of the first size are needed for a moment only and come and go with each call, so the last ones that were
+ * given back wait here for the next: one for input and one for output. */
+static char *spares[2];
+
+static char *buffer_take(void)
+{
+	for (size_t i = 0; i < ELEMENTSOF(spares); i++)
+		if (spares[i])
+			return TAKE_POINTER(spares[i]);
+	return malloc(CHUNK);
+}
+
+static void buffer_give(char *data, size_t capacity)
+{
+	for (size_t i = 0; capacity == CHUNK && i < ELEMENTSOF(spares); i++)
+		if (!spares[i]) {
+			spares[i] = data;
+			return;
+		}
+	free(data);
+}
+
+static char *buffer_grow(char *data, size_t capacity)
+{
+	return data ? realloc(data, capacity) : capacity == CHUNK ? buffer_take() : malloc(capacity);
+}
+
 void varlink_input_clear(struct varlink_input *input)
 {
-	free(input->data);
+	buffer_give(input->data, input->capacity);
 	*input = (struct varlink_input){ 0 };
 }
 
@@ -30,7 +57,7 @@ void *varlink_input_room(struct varlink_input *input, size_t *ret_room)
 
 	if (input->end == input->capacity) {
 		size_t capacity = input->capacity ? MIN_OF(2 * input->capacity, VARLINK_MESSAGE_MAX + 1) : CHUNK;
-		char *data = realloc(input->data, capacity);
+		char *data = buffer_grow(input->data, capacity);
 
 		if (!data)
 			return NULL;
@@ -80,7 +107,7 @@ bool varlink_input_pending(const struct varlink_input *input)
 
 void varlink_output_clear(struct varlink_output *output)
 {
-	free(output->data);
+	buffer_give(output->data, output->capacity);
 	*output = (struct varlink_output){ 0 };
 }
 
@@ -98,7 +125,9 @@ static int output_reserve(struct varlink_output *output, size_t size)
 		return 0;
 
 	capacity = 2 * (output->end + size);
-	data = realloc(output->data, capacity);
+	if (capacity < CHUNK)
+		capacity = CHUNK;
+	data = buffer_grow(output->data, capacity);
 	if (!data)
 		return -ENOMEM;
 	output->data = data;
@@ -128,6 +157,15 @@ int varlink_output_add(struct varlink_output *output, const json_t *object, bool
 		}
 		guess = needed;
 	}
+}
+
+int varlink_output_copy(struct varlink_output *output, const char *bytes, size_t size)
+{
+	if (output_reserve(output, size) < 0)
+		return -ENOMEM;
+	memcpy(output->data + output->end, bytes, size);
+	output->end += size;
+	return 0;
 }
 
 void varlink_output_sent(struct varlink_output *output, size_t size)

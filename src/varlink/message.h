@@ -51,6 +51,9 @@ bool varlink_output_pending(const struct varlink_output *output);
 /* Appends an object in compact form, and the NUL if `terminate`. -ENOMEM. */
 int varlink_output_add(struct varlink_output *output, const json_t *object, bool terminate);
 
+/* Appends bytes as they are: a reply that was made before. -ENOMEM. */
+int varlink_output_copy(struct varlink_output *output, const char *bytes, size_t size);
+
 /* Tells that the first `size` bytes were sent. */
 void varlink_output_sent(struct varlink_output *output, size_t size);
 
