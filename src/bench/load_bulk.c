@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bulk on one connection: as many bytes under way as the window allows, and every one of them looked at.
+ * Bulk on one connection: as many messages as the window allows go out, then they come back, and every byte of them
+ * is looked at.
  */
-#include <poll.h>
 #include <string.h>
 
 #include "base/macro.h"
@@ -42,71 +42,44 @@ static int bulk_open(struct side *side)
 	return side->fds[0] < 0 ? side->fds[0] : 0;
 }
 
-/* True if something was sent. */
-static int send_some(struct side *side, struct bulk *bulk)
-{
-	size_t size = side->shape->size, left = size - bulk->sent % size;
-	ssize_t sent;
-
-	if (bulk->sent - bulk->received + left > bulk->window * size)
-		return 0;
-	if (left == size)
-		bulk->begun_nsec[bulk->sent / size % bulk->window] = now_nsec();
-	sent = send(side->fds[0], bulk->pattern + bulk->sent % PERIOD, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	bulk->sent += (uint64_t)sent;
-	return 1;
-}
-
-static int receive_some(struct side *side, struct bulk *bulk, struct sample *sample)
+/* All that the window allows goes out, then all of it comes back. It fits into the buffers of the sockets, with what
+ * the server has in hand, so neither waits for the other for ever. */
+static int exchange_window(struct side *side, struct bulk *bulk, struct sample *sample)
 {
 	size_t size = side->shape->size;
-	ssize_t received = recv(side->fds[0], bulk->piece, size, MSG_DONTWAIT);
-	uint64_t before = bulk->received;
 
-	if (received <= 0)
-		return received == 0 ? -EPIPE : errno == EAGAIN ? 0 : -errno;
-	if (memcmp(bulk->piece, bulk->pattern + before % PERIOD, (size_t)received) != 0)
-		return -EBADMSG;
-	bulk->received += (uint64_t)received;
-	sample->bytes += (uint64_t)received;
-	for (uint64_t i = before / size; i < bulk->received / size; i++) {
-		histogram_add(sample->latencies, now_nsec() - bulk->begun_nsec[i % bulk->window]);
-		sample->operations++;
+	for (size_t i = 0; i < bulk->window; i++) {
+		int r;
+
+		bulk->begun_nsec[i] = now_nsec();
+		r = side_send_all(side->fds[0], bulk->pattern + bulk->sent % PERIOD, size);
+		if (r < 0)
+			return r;
+		bulk->sent += size;
 	}
-	return 1;
-}
+	for (size_t i = 0; i < bulk->window; i++) {
+		int r = side_receive_all(side->fds[0], bulk->piece, size);
 
-static int wait_for_either(const struct side *side, const struct bulk *bulk)
-{
-	struct pollfd either = { .fd = side->fds[0], .events = POLLIN };
-	int r;
-
-	if (bulk->sent - bulk->received < bulk->window * side->shape->size)
-		either.events |= POLLOUT;
-	r = poll(&either, 1, 5000);
-	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+		if (r >= 0 && memcmp(bulk->piece, bulk->pattern + bulk->received % PERIOD, size) != 0)
+			r = -EBADMSG;
+		if (r < 0)
+			return r;
+		bulk->received += size;
+		histogram_add(sample->latencies, now_nsec() - bulk->begun_nsec[i]);
+		sample->operations++;
+		sample->bytes += size;
+	}
+	return 0;
 }
 
 static int bulk_run(struct side *side, uint64_t until, struct sample *sample)
 {
-	struct bulk *bulk = side->state;
-	bool filling = true;
+	do {
+		int r = exchange_window(side, side->state, sample);
 
-	/* It ends with nothing under way: the other side's turn is not spent on ours. */
-	while (filling || bulk->received < bulk->sent) {
-		int sent = filling ? send_some(side, bulk) : 0;
-		int received = sent < 0 ? sent : receive_some(side, bulk, sample);
-		int r = received;
-
-		if (received == 0 && sent == 0)
-			r = wait_for_either(side, bulk);
 		if (r < 0)
 			return r;
-		if (now_nsec() >= until && bulk->sent > 0 && bulk->sent % side->shape->size == 0)
-			filling = false;
-	}
+	} while (now_nsec() < until);
 	return 0;
 }
 

@@ -99,7 +99,7 @@ int side_start_bare_files(struct side *side);
 
 /* Clients (load_*.c). */
 extern const struct load load_streams;	 /* echo: one message on each connection, then their answers */
-extern const struct load load_bulk;	 /* echo: as many bytes as the window allows */
+extern const struct load load_bulk;	 /* echo: the window's messages there, then back */
 extern const struct load load_connect;	 /* connect, one exchange, close */
 extern const struct load load_datagrams; /* echo: as many datagrams as the window allows */
 extern const struct load load_get;	 /* Credentials.Get, as load_streams */

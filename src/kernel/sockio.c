@@ -4,6 +4,7 @@
  */
 #include "kernel/sockio.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 
 #include "base/macro.h"
@@ -229,6 +230,17 @@ ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags)
 	while (sent < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
 
 	return sent < 0 ? -errno : sent;
+}
+
+ssize_t sockio_splice(int from, int to, size_t size)
+{
+	ssize_t moved;
+
+	do
+		moved = splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (moved < 0 && errno == EINTR);
+
+	return moved < 0 ? -errno : moved;
 }
 
 ssize_t sockio_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags)

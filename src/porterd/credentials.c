@@ -33,7 +33,7 @@ static int run_get(struct varlink_call *call)
 		return r;
 
 	/* What a connection tells of its client was read once, and is not read again. */
-	call->steady = caller->socket_fd >= 0 && !call->envelope.oneway;
+	call->steady = caller->socket_fd >= 0;
 	return varlink_reply(call,
 			     json_pack("{s:{s:I,s:I,s:o,s:I,s:s?,s:s?,s:s?}}", "credentials",
 				       "uid", (json_int_t)identity->uid,

@@ -289,6 +289,7 @@ void server_close(struct server *server)
 	}
 	opener_client_free(server->opener);
 	server_buffer_close(&server->buffer);
+	pipe_pool_clear(&server->pipes);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->idle);
 	sd_event_source_unref(server->resume);

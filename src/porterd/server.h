@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "porterd/loop.h"
+#include "porterd/pipe_pool.h"
 #include "record/record.h"
 
 struct opener_client;
@@ -43,6 +44,7 @@ struct server {
 	struct server_buffer buffer;
 	struct server_counts counts;
 	struct opener_client *opener;
+	struct pipe_pool pipes;
 
 	struct listener *listeners;
 	struct connection *connections;

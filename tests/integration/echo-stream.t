@@ -7,6 +7,7 @@ import select
 import socket
 import subprocess
 import threading
+from random import Random
 
 from harness import *
 
@@ -111,6 +112,107 @@ def listening_abstract():
 def listening_fds_sent_along_do_not_stay():
     with Program() as program:
         check_fds_do_not_stay(program)
+
+
+def pipes(program):
+    """How many ends of pipes it holds besides what it was started with."""
+    directory = f"/proc/{program.process.pid}/fd"
+    links = [os.readlink(os.path.join(directory, fd)) for fd in os.listdir(directory) if int(fd) > 2]
+    return sum(link.startswith("pipe:") for link in links)
+
+
+def random_pieces(random):
+    """Sizes that a client sends at once: runs of bulk, of small ones, and of anything between."""
+    pieces = []
+    for _ in range(12):
+        low, high = random.choice([(65536, 65536), (60000, 260000), (1, 100), (4000, 40000), (1, 200000)])
+        pieces += [random.randint(low, high) for _ in range(random.randint(1, 12))]
+    return pieces
+
+
+def talk(program, seed, failures):
+    """One client of which nothing can be foreseen but that it gets back what it sent."""
+    random = Random(seed)
+    pieces = random_pieces(random)
+    data = random.randbytes(sum(pieces))
+    lazy = random.choice([0, 0, 0.0005, 0.002])
+    try:
+        with program.connect() as client:
+            def write():
+                at = 0
+                for size in pieces:
+                    client.sendall(data[at:at + size])
+                    at += size
+                    if random.random() < 0.2:
+                        time.sleep(random.random() * 0.004)
+                client.shutdown(socket.SHUT_WR)
+            writer = threading.Thread(target=write)
+            writer.start()
+            got = bytearray()
+            reader = Random(seed + 1)
+            while len(got) < len(data):
+                piece = client.recv(reader.choice([100, 4096, 65536, 300000]))
+                if not piece:
+                    break
+                got += piece
+                if lazy and reader.random() < 0.3:
+                    time.sleep(lazy)
+            writer.join()
+            equal(len(got), len(data), f"bytes of seed {seed}")
+            equal(bytes(got) == data, True, f"content of seed {seed}")
+            equal(client.recv(1), b"", f"the end of seed {seed}")
+    except Exception as error:  # told by the test's own thread
+        failures.append(error)
+
+
+@test
+def listening_bulk_and_small_change_over_in_order():
+    with Program() as program:
+        seed = int(os.environ.get("TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "little")
+        print(f"# seed {seed}", flush=True)
+        failures = []
+        for round_ in range(3):
+            clients = [threading.Thread(target=talk, args=(program, seed + 100 * round_ + i, failures))
+                       for i in range(6)]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+        if failures:
+            raise failures[0]
+
+
+@test
+def listening_bulk_is_spliced_and_its_pipe_given_back():
+    with Program() as program, program.connect() as client:
+        data = os.urandom(65536)
+        equal(exchange(client, data[:100]), data[:100])
+        equal(pipes(program), 0, "ends of pipes before bulk")
+        for _ in range(8):
+            client.sendall(data)
+            equal(receive_exactly(client, len(data)) == data, True)
+        equal(pipes(program), 2, "ends of pipes with bulk")
+        # Kept for the next one, and no more of them for one after the other.
+        for _ in range(3):
+            with program.connect() as other:
+                for _ in range(8):
+                    other.sendall(data)
+                    equal(receive_exactly(other, len(data)) == data, True)
+        equal(pipes(program), 2, "ends of pipes after others")
+        # A client that leaves with bytes on their way: they are nobody else's.
+        with program.connect() as lazy:
+            for _ in range(8):
+                lazy.sendall(data)
+                receive_exactly(lazy, len(data))
+            lazy.setblocking(False)
+            while select.select([], [lazy], [], 0.3)[1]:
+                try:
+                    lazy.send(b"!" * 65536)
+                except BlockingIOError:
+                    pass
+        for _ in range(8):
+            client.sendall(data)
+            equal(receive_exactly(client, len(data)) == data, True, "nothing of the one that left")
 
 
 @test

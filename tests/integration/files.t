@@ -17,6 +17,19 @@ def read(fd):
 
 
 @test
+def only_what_stays_the_same_is_answered_from_memory():
+    with World(POLICY) as world:
+        world.file("key")
+        client = world.connect()
+        client.call("io.porterd.Credentials.Get")
+        for number in range(2):
+            equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
+            equal(len(client.fds), number + 1, "descriptors")
+        for fd in client.fds:
+            os.close(fd)
+
+
+@test
 def open_gives_the_content():
     with World(POLICY) as w:
         w.file("key", "secret")

@@ -20,6 +20,53 @@ def replies(client, count):
 
 
 @test
+def the_same_call_again_gets_the_same_reply():
+    """Get is answered from what it was answered before, but only the very same call is."""
+    get = "io.porterd.Credentials.Get"
+    with Program(name="varlink") as program, program.connect() as client:
+        varlink = Varlink(client)
+        first = varlink.call(get)
+        equal(first["parameters"]["credentials"]["pid"], os.getpid())
+        for _ in range(3):
+            equal(varlink.call(get), first)
+        equal(varlink.call("io.porterd.Credentials.Check", {"users": [str(os.geteuid())]}),
+              {"parameters": {"satisfied": True, "failed": []}})
+        equal(varlink.call(get, {}), first)
+        equal(varlink.call(get, {"x": 1})["error"], "org.varlink.service.InvalidParameter")
+        equal(varlink.call(get), first)
+        # No reply to a oneway call, the first time and again.
+        for _ in range(2):
+            varlink.send(get, oneway=True)
+        equal(varlink.call("io.porterd.Credentials.Gets")["error"], "org.varlink.service.MethodNotFound")
+        equal(varlink.call(get), first)
+        # Many at once, with others in between.
+        for _ in range(50):
+            varlink.send(get)
+            varlink.send("io.porterd.Credentials.Gets")
+        for _ in range(50):
+            equal(varlink.receive(), first)
+            equal(varlink.receive()["error"], "org.varlink.service.MethodNotFound")
+        # Nothing at all is no call, and no beginning of the one that is known.
+        client.sendall(b"\0")
+        equal(varlink.receive(), None, "after an empty message")
+        # Another client's reply is its own.
+        with program.connect() as other:
+            equal(Varlink(other).call(get), first)
+    def in_child():
+        with program.connect() as client:
+            varlink = Varlink(client)
+            return [varlink.call(get)["parameters"]["credentials"]["uid"] for _ in range(2)]
+    with Program(name="varlink") as program:
+        os.chmod(program.directory, 0o755)
+        with program.connect() as client:
+            varlink = Varlink(client)
+            uid = varlink.call(get)["parameters"]["credentials"]["uid"]
+            if os.geteuid() == 0:
+                equal(as_user(4242, 4242, [], in_child), [4242, 4242])
+            equal(varlink.call(get)["parameters"]["credentials"]["uid"], uid)
+
+
+@test
 def get_info():
     with Program(name="varlink") as program, program.connect() as client:
         info = Varlink(client).call("org.varlink.service.GetInfo")["parameters"]
