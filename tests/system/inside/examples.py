@@ -14,8 +14,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 # In a checkout, or where tests/system/run has bound them.
 TOP = next(top for top in (HERE.with_name("porterd-source"), *HERE.parents) if (top / "man/porterd.8.scd").is_file())
 README = "README.md"
-# Drawings, and commands that build and install what the tests were given already.
-NOT_RUN = re.compile(r"^ client ──|^git clone|^autoreconf")
+# Drawings, commands that build and install what the tests were given already, and those that load profiles into
+# the kernel: the step confinement of tools/check compiles these, and no kernel takes part.
+NOT_RUN = re.compile(r'^ client ──|^git clone|^autoreconf|^aa-enforce|^cd "\$\(mktemp -d\)" && cp .*/selinux/')
 # libporter's are C, and no compiler is in here: tests/libporter/library.t compiles them.
 ELSEWHERE = ("libporter.3",)
 SCENES, PLAYED = {}, {}
