@@ -135,6 +135,24 @@ int pin_real_path(int pin, char *buffer, size_t size)
 	return buffer[0] == '/' && !is_removed(buffer, (size_t)length) ? 0 : -ENOENT;
 }
 
+/* The kernel holds a directory's lock while a name in it is removed: first the inode's links are counted down, then
+ * the name goes. Reading the directory takes the same lock. */
+int pin_settle(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	_cleanup_close_ int directory = -EBADF;
+	char entry[512];
+
+	if (!parent)
+		return -ENOMEM;
+	directory = open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	(void)syscall(SYS_getdents64, directory, entry, sizeof(entry));
+	return 0;
+}
+
 int pin_is_kernel_control(int fd)
 {
 	/* linux/magic.h of Debian 12 has most of them; numbers are ABI, and their names are not everywhere. */

@@ -28,6 +28,9 @@ int pin_reopen(int pin, int flags);
  * the name by which it was pinned: what was read of the inode before (its links) is then of its other names. */
 int pin_real_path(int pin, char *buffer, size_t size);
 
+/* Waits until nobody is about to remove or rename what lies beside `path`, and it itself. 0 or -errno. */
+int pin_settle(const char *path);
+
 /* Writes the path that leads to an fd of this process: what system calls without an fd variant take. */
 #define PIN_PROC_PATH_SIZE sizeof("/proc/self/fd/-2147483648")
 void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);

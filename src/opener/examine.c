@@ -154,13 +154,30 @@ static int is_unsafe(int pin, const struct stat *status, const struct identity *
 	return is_shortage(r) ? r : r != 0;
 }
 
+/* The name by which it was pinned, which was one of the links that were counted. Otherwise somebody could link another
+ * file here, and take the link back just before the count, which then says one. -ENOENT: it is gone, or moved. */
+static int pinned_name(int pin, char real[static PATH_MAX])
+{
+	char settled[PATH_MAX];
+	int r = pin_real_path(pin, real, PATH_MAX);
+
+	if (r < 0)
+		return r;
+	/* A removal that was counted already may be under way. A server of files may not let root read directories. */
+	r = pin_settle(real);
+	if (r < 0 && r != -EACCES && r != -EPERM)
+		return r;
+	r = pin_real_path(pin, settled, sizeof(settled));
+	if (r < 0)
+		return r;
+	return strcmp(settled, real) == 0 ? 0 : -ENOENT;
+}
+
 static enum opener_result examine_way(const struct grant *grant, const struct identity *client, int pin,
 				      const struct stat *status, struct opened *opened)
 {
 	char real[PATH_MAX];
-	/* After the links were counted: the name by which it was pinned, if it is there now, was one of them. Otherwise
-	 * a link to somebody else's file could be taken back just before the count, which then says one. */
-	int r = pin_real_path(pin, real, sizeof(real));
+	int r = pinned_name(pin, real);
 
 	if (r < 0)
 		return opened_fail(opened, "its path can't be told", r);

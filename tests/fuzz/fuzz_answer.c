@@ -16,6 +16,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_server.h"
 
+/* All of them or none. */
+static const size_t counts[] = { 1, 3, 0, 0, 0, 0 };
 static const char *const calls[] = {
 	"{\"method\":\"io.porterd.Files.Open\",\"parameters\":{\"file\":\"one\"}}",
 	"{\"method\":\"io.porterd.Files.OpenMany\",\"parameters\":{\"files\":[\"one\",\"two\",\"three\"]}}",
@@ -159,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	(void)fuzz_server_receive(client, &said, &said_size, &n_fds);
 	check_client(said, said_size, n_fds);
+	fuzz_expect(n_fds == 0 || n_fds == counts[data[0] % ELEMENTSOF(calls)]);
 	free(said);
 	(void)close(client);
 	/* Whatever is still asked, and the connection that it was asked on. */

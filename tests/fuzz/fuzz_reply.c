@@ -181,6 +181,9 @@ static void converse(const uint8_t *data, size_t size, size_t pieces, struct out
 	/* An error of the service leaves the connection as it was, a broken promise does not. */
 	fuzz_expect(outcome->r != -EBADMSG || porter->fd < 0);
 	fuzz_expect(outcome->r != 0 || !porter_error_name(porter));
+	/* Nor does an error bring descriptors. */
+	fuzz_expect(!porter_error_name(porter) || choice < CALLS + 1 || size == 1 || (data[0] & 0x80U) ||
+		    choice / (CALLS + 1) % ELEMENTSOF(numbers) == 0);
 	porter_free(porter);
 	(void)close(pair[0]);
 }
