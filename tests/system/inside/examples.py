@@ -111,6 +111,7 @@ class Kept:
 
     def __init__(self):
         self.before = {}
+        self.made = []
         self.units = []
 
     def keep(self, path):
@@ -122,6 +123,7 @@ class Kept:
         """Writes a block to PATH, or to the path that is its first line."""
         path = pathlib.Path(path or re.fullmatch(r"# (/\S+)", text.split("\n", 1)[0])[1])
         self.keep(path)
+        self.made += [directory for directory in path.parents if not directory.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o644)
@@ -136,6 +138,9 @@ class Kept:
                 path.unlink(missing_ok=True)
             else:
                 path.write_bytes(content)
+        for directory in sorted(set(self.made), reverse=True):
+            if directory.is_dir() and not any(directory.iterdir()):
+                directory.rmdir()
         if self.units:
             systemctl("daemon-reload")
             systemctl("stop", *self.units, ok=False)

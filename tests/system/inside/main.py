@@ -23,7 +23,8 @@ import test_examples
 import test_servers
 import test_lifetime
 import test_burst
+
+examples.register_tests()  # before the last
 import test_removal  # takes the package away: last
 
-examples.register_tests()
 sys.exit(harness.main(sys.argv[1:]))

@@ -107,7 +107,7 @@ def an_upgrade_leaves_isolated_clients_alone():
 
 def leftovers():
     """Files of ours below PLACES, but not what the tests, apt, man and the journal keep of us."""
-    passed_over = ["/opt/porterd-tests", "/var/cache/apt", "/var/cache/man", "/var/lib/apt",
+    passed_over = ["/opt/porterd-tests", "/opt/porterd-source", "/var/cache/apt", "/var/cache/man", "/var/lib/apt",
                    "/var/log/journal"]
     pruned = [word for path in passed_over for word in ("-path", path, "-prune", "-o")]
     return sorted(run("find", *PLACES, "-xdev", *pruned, "(", "-name", "*porterd*", "-o",
