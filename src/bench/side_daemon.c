@@ -28,7 +28,7 @@ static int start_program(struct side *side, struct process *process, const char 
 /* Starts porterd with this fd, which is consumed. `extra` is one more option, or NULL. */
 static int start_porterd(struct side *side, struct process *process, int fd, const char *extra)
 {
-	_cleanup_close_ int owned = fd;
+	_cleanup_close_ _unused_ int owned = fd;
 	char config[OPTION_MAX];
 	const char *arguments[] = { side->world->porterd, config, "--exit-idle=0", extra, NULL };
 
