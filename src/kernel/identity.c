@@ -5,10 +5,12 @@
 #include "kernel/identity.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <systemd/sd-login.h>
 
 #include "base/macro.h"
+#include "kernel/host.h"
+#include "kernel/process_unit.h"
 #include "kernel/sockopt.h"
 
 #define INVOCATION_ID_LENGTH 32
@@ -75,6 +77,7 @@ static int read_label(struct identity *identity, int socket_fd)
 static char *read_invocation_id(const char *unit)
 {
 	char path[64 + 256], id[INVOCATION_ID_LENGTH + 1];
+	_cleanup_close_ int link = -EBADF;
 	ssize_t length;
 	int r;
 
@@ -82,7 +85,8 @@ static char *read_invocation_id(const char *unit)
 	if (r < 0 || (size_t)r >= sizeof(path))
 		return NULL;
 
-	length = readlink(path, id, sizeof(id));
+	link = host_open(path, O_PATH | O_NOFOLLOW);
+	length = link < 0 ? -1 : readlinkat(link, "", id, sizeof(id));
 	if (length != INVOCATION_ID_LENGTH)
 		return NULL;
 	for (ssize_t i = 0; i < length; i++)
@@ -104,7 +108,7 @@ int identity_read_unit(struct identity *identity)
 	if (identity->pidfd < 0 || identity->pid <= 0)
 		return 0;
 
-	if (sd_pid_get_unit(identity->pid, &unit) < 0)
+	if (process_unit(identity->pid, &unit) < 0)
 		return 0;
 	invocation_id = read_invocation_id(unit);
 

@@ -8,31 +8,11 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "base/macro.h"
-
-/* glibc has no wrapper for it. The kernel answers EAGAIN when a rename or mount raced with a lookup that
- * must not escape (RESOLVE_BENEATH): asking again is what it wants then, and a few times are enough. */
-static int resolve(int directory, const char *path, uint64_t flags, uint64_t resolve_flags)
-{
-	struct open_how how = {
-		.flags = flags | O_PATH | O_CLOEXEC,
-		.resolve = resolve_flags | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	for (int tries = 0; tries < 8; tries++) {
-		fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
-		if (fd >= 0)
-			return (int)fd;
-		if (errno != EAGAIN && errno != EINTR)
-			break;
-	}
-	return -errno;
-}
+#include "kernel/host.h"
 
 /* The part of `path` below `within`; NULL if it is not below it. */
 static const char *below(const char *path, const char *within)
@@ -56,15 +36,15 @@ int pin_open(const char *path, const char *within)
 	if (path[0] != '/')
 		return -EINVAL;
 	if (!within)
-		return resolve(AT_FDCWD, path, 0, RESOLVE_NO_SYMLINKS);
+		return host_pin(path, 0, RESOLVE_NO_SYMLINKS);
 
 	path = below(path, within);
 	if (!path || *path == '\0')
 		return -EINVAL;
-	directory = resolve(AT_FDCWD, within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	directory = host_pin(within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	if (directory < 0)
 		return directory;
-	return resolve(directory, path, 0, RESOLVE_BENEATH);
+	return host_pin_at(directory, path, 0, RESOLVE_BENEATH);
 }
 
 int pin_open_parent(const char *path, const char *within, const char **ret_name)
@@ -81,15 +61,15 @@ int pin_open_parent(const char *path, const char *within, const char **ret_name)
 	if (!parent)
 		return -ENOMEM;
 	if (!within)
-		return resolve(AT_FDCWD, parent, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		return host_pin(parent, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 
-	directory = resolve(AT_FDCWD, within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	directory = host_pin(within, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	if (directory < 0 || strcmp(parent, within) == 0)
 		return TAKE_FD(directory);
 	path = below(parent, within);
 	if (!path)
 		return -EINVAL;
-	return resolve(directory, *path ? path : ".", O_DIRECTORY, RESOLVE_BENEATH);
+	return host_pin_at(directory, *path ? path : ".", O_DIRECTORY, RESOLVE_BENEATH);
 }
 
 void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE])
@@ -120,6 +100,7 @@ static bool is_removed(const char *path, size_t length)
 int pin_real_path(int pin, char *buffer, size_t size)
 {
 	char link[PIN_PROC_PATH_SIZE];
+	const char *path;
 	ssize_t length;
 
 	pin_proc_path(pin, link);
@@ -129,6 +110,8 @@ int pin_real_path(int pin, char *buffer, size_t size)
 	if ((size_t)length >= size)
 		return -ENAMETOOLONG;
 	buffer[length] = '\0';
+	path = host_path(buffer);
+	memmove(buffer, path, strlen(path) + 1);
 
 	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". The name that
 	 * was removed stays removed, whatever has it next. One that was made to end so can't be told from it. */
@@ -221,7 +204,9 @@ int pin_walk(const char *path, pin_visitor visit, void *data)
 
 	if (path[0] != '/')
 		return -EINVAL;
-	directory = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	directory = host_pin("/", O_DIRECTORY, 0);
+	if (directory < 0)
+		return directory;
 
 	for (;;) {
 		char name[NAME_MAX + 1];

@@ -7,9 +7,9 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/macro.h"
+#include "kernel/host.h"
 #include "kernel/pin.h"
 
 /* Linux 5.12; Debian 12 has it. */
@@ -17,27 +17,16 @@
 #define RESOLVE_CACHED 0x20
 #endif
 
-/* A look-up in the cache also fails when a rename or a mount anywhere gets in its way. */
-#define TRIES 4
-
 /* The name of a bound socket stays in the kernel's cache as long as it is bound, so a look-up that would have to
  * wait, for an automounter or a file server, is not one of a socket that is there. */
 static int pin_cached(const char *path)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd = -1;
+	int fd = host_pin(path, O_NOFOLLOW, RESOLVE_CACHED);
 
-	errno = EAGAIN;
-	for (unsigned i = 0; fd < 0 && errno == EAGAIN && i < TRIES; i++)
-		fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-
-	/* Old kernels know neither, and old versions of valgrind know no openat2(2). */
-	if (fd < 0 && (errno == ENOSYS || errno == EINVAL))
-		fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : (int)fd;
+	/* Old kernels know neither; old versions of valgrind and RestrictSUIDSGID= of systemd take openat2(2) away. */
+	if (fd == -ENOSYS || fd == -EINVAL)
+		fd = host_open(path, O_PATH | O_NOFOLLOW);
+	return fd;
 }
 
 static int pin_own_socket(const char *path, uid_t owner)

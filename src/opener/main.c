@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/macro.h"
 #include "base/number.h"
+#include "kernel/host.h"
 #include "opener/opener.h"
 #include "record/message_id.h"
 #include "record/record.h"
@@ -256,10 +257,16 @@ int main(int argc, char **argv)
 	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
 	struct options options = { .exit_idle_usec = EXIT_IDLE_SECONDS * USEC_PER_SEC };
 	sigset_t signals;
+	const char *host = getenv(HOST_ROOT_VARIABLE);
 	int r = parse_options(argc, argv, &options);
 
 	if (r >= 0)
 		return r;
+	r = host ? host_enter(host) : 0;
+	if (r < 0) {
+		(void)fprintf(stderr, "porterd-opener: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
+		return EX_CONFIG;
+	}
 
 	/* sd-event takes them from a signalfd, for which they must be blocked. */
 	(void)sigemptyset(&signals);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/host.h"
 #include "kernel/pin.h"
 #include "opener/policy_raw.h"
 
@@ -100,15 +101,17 @@ static bool is_null_device(const struct stat *status)
  * -ENODATA: it masks what has its name. */
 static int open_file(struct raw_policy *raw, const char *path, const struct policy_source *source)
 {
-	_cleanup_close_ int pin = open(path, O_PATH | O_CLOEXEC);
+	_cleanup_close_ int pin = host_open(path, O_PATH), link = -EBADF;
 	char real[PATH_MAX];
 	struct stat status;
-	int r;
+	int r = pin < 0 ? pin : 0;
 
-	if (pin < 0 || fstat(pin, &status) < 0) {
+	if (r == 0 && fstat(pin, &status) < 0)
 		r = -errno;
+	if (r < 0) {
 		/* A link that leads nowhere is an error: what it hides was meant to be there. */
-		if (r == -ENOENT && lstat(path, &status) < 0)
+		link = host_open(path, O_PATH | O_NOFOLLOW);
+		if (r == -ENOENT && link < 0)
 			return -ENOENT;
 		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
 		return -EBADF;
@@ -162,12 +165,14 @@ static int read_file(struct raw_policy *raw, const char *directory, const char *
 /* Is the directory there, and may what lies in it be believed? 1 or 0; what is wrong was reported. */
 static int check_directory(struct raw_policy *raw, const char *path, const struct policy_source *source)
 {
-	_cleanup_free_ char *real = realpath(path, NULL), *inside = NULL;
+	_cleanup_close_ int pin = host_open(path, O_PATH);
+	_cleanup_free_ char *inside = NULL;
+	char real[PATH_MAX];
+	int r = pin < 0 ? pin : pin_real_path(pin, real, sizeof(real));
 
-	if (!real) {
-		if (errno == ENOENT)
-			return 0;
-		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(errno));
+	if (r < 0) {
+		if (r != -ENOENT)
+			raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
 		return 0;
 	}
 	if (asprintf(&inside, "%s/%s", real, MAIN_FILE) < 0)
@@ -213,6 +218,21 @@ static bool is_drop_in_name(const char *name)
 	return name[0] != '.' && length > suffix && strcmp(name + length - suffix, SUFFIX) == 0;
 }
 
+/* NULL: errno says why. */
+static DIR *open_directory(const char *path)
+{
+	_cleanup_close_ int pin = host_open(path, O_PATH | O_DIRECTORY);
+	int fd = pin < 0 ? pin : pin_reopen(pin, O_RDONLY | O_DIRECTORY);
+	DIR *directory = NULL;
+
+	errno = fd < 0 ? -fd : 0;
+	if (fd >= 0)
+		directory = fdopendir(fd);
+	if (!directory)
+		fd_close(fd);
+	return directory;
+}
+
 static int list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const char *path, size_t index,
 			 const struct policy_source *source)
 {
@@ -222,7 +242,7 @@ static int list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const ch
 
 	if (r <= 0)
 		return r;
-	directory = opendir(path);
+	directory = open_directory(path);
 	while (directory && (errno = 0, entry = readdir(directory))) {
 		if (!is_drop_in_name(entry->d_name))
 			continue;

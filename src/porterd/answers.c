@@ -54,7 +54,9 @@ static int send_to(int fd, const void *data, size_t size, const struct return_ad
 }
 
 /* Sends from a socket made for this one datagram. The datagram stays with its receiver when the socket is
- * closed, charged to nobody else. -EPERM: the receiver is connected to another socket, ours. */
+ * closed, charged to nobody else. -EPERM: the receiver is connected to another socket, ours. -ECONNREFUSED, too, of
+ * a receiver with an abstract name: those belong to a network namespace, and with PrivateNetwork= such a socket is
+ * in another one than ours, which systemd made. */
 static int send_aside(const void *data, size_t size, const struct return_address *to)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -74,7 +76,7 @@ static int send_now(struct answers *answers, const void *data, size_t size, cons
 	r = -EPERM;
 	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full)
 		r = send_aside(data, size, &address);
-	if (r == -EPERM)
+	if (r == -EPERM || r == -ECONNREFUSED)
 		r = send_to(answers->fd, data, size, &address);
 	return_address_clear(&address);
 	return r;
@@ -205,8 +207,10 @@ int answers_new(struct answers **ret, struct server *server, int fd)
 	if (!answers)
 		return -ENOMEM;
 
-	/* An answer can be as large as the largest question. */
-	(void)sockopt_grow_send_buffer(fd);
+	/* An answer can be as large as the largest question. What systemd gave (SendBuffer=) may be more than this
+	 * process could. */
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0 || (size_t)size < sockopt_packet_max())
+		(void)sockopt_grow_send_buffer(fd);
 	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
 		size = 0;
 

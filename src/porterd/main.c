@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/opener_wire.h"
+#include "kernel/host.h"
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
 #include "porterd/config.h"
@@ -191,10 +192,16 @@ int main(int argc, char **argv)
 	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
 	struct activation activation;
 	struct options options;
+	const char *host = getenv(HOST_ROOT_VARIABLE);
 	int r, status = parse_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;
+	r = host ? host_enter(host) : 0;
+	if (r < 0) {
+		fprintf(stderr, "porterd: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
+		return EX_CONFIG;
+	}
 
 	/* A reader of our stderr may go away; that is no reason to die. */
 	(void)signal(SIGPIPE, SIG_IGN);

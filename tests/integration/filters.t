@@ -14,6 +14,8 @@ import tempfile
 from harness import *
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# What has a second way where it is refused: src/kernel/return_address.c.
+DISPENSABLE = {"porterd": {"openat2"}}
 TESTS = ("files.t", "varlink.t", "credentials.t", "echo-packet.t", "echo-stream.t")
 
 
@@ -31,14 +33,16 @@ def expand(name):
 
 
 def allowed_by(unit):
-    """What a unit's SystemCallFilter= lines let through, as systemd.exec(5) reads them: an allow list first."""
+    """What a unit's SystemCallFilter= lines let through, as systemd.exec(5) reads them: an allow list first.
+    RestrictSUIDSGID= can't look into the flags of openat2(2) and takes it away."""
     allowed = expand("@default")
-    for line in open(os.path.join(SOURCE, "units", unit)):
+    lines = open(os.path.join(SOURCE, "units", unit)).readlines()
+    for line in lines:
         if line.startswith("SystemCallFilter="):
             value = line.split("=", 1)[1].strip()
             names = set().union(*(expand(n) if n.startswith("@") else {n} for n in value.lstrip("~").split()))
             allowed = allowed - names if value.startswith("~") else allowed | names
-    return allowed
+    return allowed - {"openat2"} if "RestrictSUIDSGID=yes\n" in lines else allowed
 
 
 def trace():
@@ -72,7 +76,8 @@ def units_let_through_what_their_programs_call():
     for program, unit in (("porterd", "porterd.service.in"), ("porterd-opener", "porterd-opener.service.in")):
         if len(calls.get(program, ())) < 30:
             raise AssertionError(f"hardly any calls of {program} were seen: {calls.get(program)}")
-        equal(sorted(calls[program] - allowed_by(unit)), [], f"calls of {program} that {unit} refuses")
+        refused = calls[program] - allowed_by(unit) - DISPENSABLE.get(program, set())
+        equal(sorted(refused), [], f"calls of {program} that {unit} refuses")
 
 
 main()

@@ -9,8 +9,8 @@
 #include <signal.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <systemd/sd-login.h>
 
+#include "kernel/process_unit.h"
 #include "kernel/sockopt.h"
 #include "tests/base/unit.h"
 
@@ -18,12 +18,12 @@
 
 static const gid_t client_groups[] = { 5, 12346, 12347 };
 
-/* Stands in for libsystemd's: a test runs in no unit of its own choice. */
+/* Stands in for the library's: a test runs in no unit of its own choice. */
 static const char *unit_of_all;
 static pid_t unit_asked_of;
 static void (*meanwhile)(void);
 
-int sd_pid_get_unit(pid_t pid, char **ret)
+int process_unit(pid_t pid, char **ret)
 {
 	unit_asked_of = pid;
 	if (meanwhile)

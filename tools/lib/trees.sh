@@ -81,23 +81,39 @@ tree_add_servers()
 	'
 }
 
-# tree_verify_units DIR ROOT: systemd-analyze of that tree on the files that
-# `make install DESTDIR=ROOT` made. It says what is wrong by printing it.
+# The most that `systemd-analyze security` may charge for a unit, in tenths, on each release. The templates have no
+# filters, which are most of what it counts: see units/porterd-isolated@.service.in.
+units_exposure='porterd.service=4 porterd-opener.service=10 porterd-isolated@.service=58
+	porterd-isolated-echo@.service=58'
+
+# tree_verify_units DIR ROOT VARLINK...: systemd-analyze of that tree on the files that
+# `make install DESTDIR=ROOT` made, and varlinkctl, where there is one, on the interface descriptions. They say
+# what is wrong by printing it.
 tree_verify_units()
 {
 	local dir=$1 root=$2 copy=$1-verify said rc
+	shift 2
 
 	rm -rf "$copy" && cp -a --reflink=auto "$dir" "$copy" || return 1
 	# /lib may be a directory here and a link there.
 	tar -C "$root" -cf - . | tar -C "$copy" --keep-directory-symlink -xf - || return 1
+	mkdir "$copy/varlink" && cp "$@" "$copy/varlink/" || return 1
 	# shellcheck disable=SC2016  # $-signs are the inner shell's
-	said=$(tree_run "$copy" sh -c '
+	said=$(tree_run "$copy" --setenv=EXPOSURE="$units_exposure" sh -c '
 		systemd-sysusers 2>&1 >/dev/null | grep -v "^Creating "
-		units=$(ls -d /usr/lib/systemd/system/porterd* /lib/systemd/system/porterd* 2>/dev/null)
+		units=$(find /usr/lib/systemd/system/ /lib/systemd/system/ -maxdepth 1 -name "porterd*" -type f)
 		[ -n "$units" ] || echo "no units were found"
 		# Through /lib and /usr/lib alike a unit is one file.
 		systemd-analyze verify $(for u in $units; do basename "$u"; done | sort -u) 2>&1 ||
 			echo "systemd-analyze: exit status $?"
+		for bound in $EXPOSURE; do
+			security="systemd-analyze security --offline=true --no-pager --threshold=${bound#*=}"
+			$security "${bound%=*}" >/tmp/security 2>&1 || cat /tmp/security
+		done
+		command -v varlinkctl >/dev/null || exit 0
+		for file in /varlink/*; do
+			varlinkctl validate-idl "$file" 2>&1 >/dev/null || echo "$file: exit status $?"
+		done
 	')
 	rc=$?
 	rm -rf "$copy"

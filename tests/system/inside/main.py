@@ -21,6 +21,7 @@ import test_porterctl
 import test_varlinkctl
 import test_examples
 import test_servers
+import test_hardening
 import test_lifetime
 import test_burst
 

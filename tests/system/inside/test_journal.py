@@ -2,8 +2,10 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
+import socket
 import time
 
 import client
@@ -103,6 +105,24 @@ def the_catalog_explains_both_kinds():
         contains(shown.splitlines()[1], "Subject:", f"journalctl -x of {name}")
         listed = run("journalctl", "--list-catalog", entry["MESSAGE_ID"]).stdout
         contains(listed, entry["MESSAGE_ID"], "journalctl --list-catalog")
+
+
+@test
+def the_catalog_explains_every_kind():
+    text = pathlib.Path("/usr/lib/systemd/catalog/porterd.catalog").read_text()
+    entries = re.findall(r"^-- ([0-9a-f]{32})\nSubject: ([^@\n]*)", text, re.MULTILINE)
+    equal(len(entries) >= 8, True, f"{len(entries)} entries")
+    after = cursor()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        for kind, _ in entries:
+            log.sendto(f"MESSAGE=of kind {kind}\nMESSAGE_ID={kind}\n".encode(), "/run/systemd/journal/socket")
+    wait_until(lambda: len([e for e in journal(after) if e.get("MESSAGE_ID") in dict(entries)]) == len(entries),
+               "the entries are in the journal")
+    shown = run("journalctl", "--after-cursor", after, "-x").stdout
+    for kind, subject in entries:
+        lines = shown[shown.index(f"of kind {kind}"):].splitlines()
+        contains(lines[1], f"Subject: {subject}", f"journalctl -x of {kind}")
+        contains("\n".join(lines[2:5]), "Defined-By: porterd", f"journalctl -x of {kind}")
 
 
 @test

@@ -1,11 +1,18 @@
 """systemd's own Varlink client, where systemd has one for people to use."""
 
 import json
+import os
+import pathlib
 
-from harness import contains, equal, grant, only_if, policy, run, secret, systemd_version
+import client
+from harness import (contains, equal, grant, only_if, policy, prop, run, secret, state, systemctl,
+                     systemd_version, test)
 
 ADDRESS = "/run/porterd/io.porterd"
+REGISTRY = pathlib.Path("/run/varlink/registry")
+INTERFACES = ("io.porterd.Credentials", "io.porterd.Files", "org.varlink.service")
 HAVE = only_if(systemd_version() >= 257)
+HAVE_262 = only_if(systemd_version() >= 262)
 
 
 @HAVE
@@ -27,7 +34,7 @@ def list_methods_shows_every_method():
 
 @HAVE
 def introspect_parses_the_descriptions():
-    for interface in ("io.porterd.Credentials", "io.porterd.Files", "org.varlink.service"):
+    for interface in INTERFACES:
         done = run("varlinkctl", "introspect", ADDRESS, interface)
         contains(done.stdout, f"interface {interface}")
         equal(done.stderr, "", interface)
@@ -53,3 +60,74 @@ def call_shows_an_error():
     done = run("varlinkctl", "call", ADDRESS, "io.porterd.Files.Check", '{"file":5}', ok=False)
     equal(done.returncode != 0, True, "exit status")
     contains(done.stdout + done.stderr, "InvalidParameter")
+
+
+@HAVE
+def list_interfaces_shows_all_three():
+    said = run("varlinkctl", "list-interfaces", ADDRESS).stdout
+    equal(sorted(said.split()), sorted(INTERFACES))
+
+
+@HAVE
+def the_descriptions_are_valid():
+    for interface in INTERFACES:
+        text = client.call("org.varlink.service.GetInterfaceDescription", {"interface": interface})["description"]
+        path = pathlib.Path("/run/porterd-test.varlink")
+        path.write_text(text)
+        done = run("varlinkctl", "validate-idl", path)
+        contains(done.stdout, f"interface {interface}", interface)
+        equal(done.stderr, "", interface)
+        path.write_text(text.replace("method ", "method ?", 1))
+        equal(run("varlinkctl", "validate-idl", path, ok=False).returncode != 0, True, "a wrong one is noticed")
+
+
+@HAVE
+def more_may_be_asked_where_there_is_one_answer():
+    done = run("varlinkctl", "--more", "--json=short", "call", ADDRESS, "io.porterd.Credentials.Get", "{}")
+    # With more, it is a sequence of JSON texts.
+    equal(json.loads(done.stdout.strip("\x1e\n"))["credentials"]["uid"], 0)
+
+
+@HAVE
+def collect_and_oneway_and_graceful():
+    policy(grant("one", secret("key"), "AllowUser=root"))
+    said = run("varlinkctl", "--collect", "--json=short", "call", ADDRESS, "io.porterd.Files.List", "{}").stdout
+    contains(said, '"one"')
+    equal(run("varlinkctl", "--oneway", "call", ADDRESS, "io.porterd.Files.List", "{}").stdout, "")
+    run("varlinkctl", "--graceful=io.porterd.Files.UnknownFile", "call", ADDRESS, "io.porterd.Files.Open",
+        '{"file":"kex"}')
+
+
+@HAVE_262
+def exec_hands_the_descriptor_to_a_command():
+    policy(grant("key", secret("key", "by exec\n"), "AllowUser=root"))
+    equal(run("varlinkctl", "--exec", "call", ADDRESS, "io.porterd.Files.Open", '{"file":"key"}', "--",
+              "cat", "/proc/self/fd/3").stdout, "by exec\n")
+
+
+@HAVE_262
+def list_registry_shows_both_interfaces():
+    said = run("varlinkctl", "list-registry").stdout
+    for interface in INTERFACES[:2]:
+        contains(said, interface)
+
+
+@test
+def the_registry_leads_to_the_socket():
+    for interface in INTERFACES[:2]:
+        equal(os.path.realpath(REGISTRY / interface), ADDRESS, interface)
+        with client.Varlink(str(REGISTRY / interface)) as varlink:
+            equal(varlink.call("io.porterd.Credentials.Get")["credentials"]["uid"], 0, interface)
+    systemctl("stop", "porterd.socket", "porterd.service")
+    equal([i for i in INTERFACES if (REGISTRY / i).is_symlink()], [], "links of a stopped socket")
+
+
+@HAVE
+def newer_systemd_gets_its_settings():
+    version = systemd_version()
+    expected = {"PollLimitBurst": "15", "AcceptFileDescriptors": "no", "PassPIDFD": "yes"}
+    since = {"PollLimitBurst": 255, "AcceptFileDescriptors": 258, "PassPIDFD": 258}
+    for name, value in expected.items():
+        equal(prop("porterd-credentials.socket", name), value if version >= since[name] else "", name)
+    equal(prop("porterd-opener.socket", "AcceptFileDescriptors"), "yes" if version >= 258 else "", "of the opener")
+    equal(state("porterd-credentials.socket"), "active")

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The host's files, seen from a service's own view of the file system.
+ */
+#include "kernel/host.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+
+#include "base/macro.h"
+
+/* The kernel answers EAGAIN when a rename or mount raced with a lookup that must not escape, or with one in its
+ * cache: asking again is what it wants then, and a few times are enough. */
+#define TRIES 8
+
+static int host_root = -EBADF;
+static char host_directory[PATH_MAX];
+
+int host_enter(const char *directory)
+{
+	int fd;
+
+	if (host_root >= 0)
+		return -EBUSY;
+	/* As the kernel writes it, because its paths are compared with this one. */
+	if (!realpath(directory, host_directory))
+		return -errno;
+	fd = open(host_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* The root itself would be the same as none. */
+	if (strcmp(host_directory, "/") == 0)
+		fd_close(fd);
+	else
+		host_root = fd;
+	return 0;
+}
+
+int host_pin_at(int directory, const char *path, uint64_t flags, uint64_t resolve_flags)
+{
+	struct open_how how = {
+		.flags = flags | O_PATH | O_CLOEXEC,
+		.resolve = resolve_flags | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = -1;
+
+	/* glibc has no wrapper for it. */
+	errno = EAGAIN;
+	for (int tries = 0; fd < 0 && (errno == EAGAIN || errno == EINTR) && tries < TRIES; tries++)
+		fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int host_pin(const char *path, uint64_t flags, uint64_t resolve_flags)
+{
+	if (host_root < 0)
+		return host_pin_at(AT_FDCWD, path, flags, resolve_flags);
+	/* Links of the host's that are absolute lead to the host's files, too. */
+	return host_pin_at(host_root, path, flags, resolve_flags | RESOLVE_IN_ROOT);
+}
+
+int host_open(const char *path, int flags)
+{
+	int fd;
+
+	if (host_root < 0) {
+		fd = open(path, flags | O_CLOEXEC);
+		return fd < 0 ? -errno : fd;
+	}
+	if (flags & O_PATH) {
+		fd = host_pin(path, (uint64_t)(unsigned)flags, 0);
+		if (fd != -ENOSYS)
+			return fd;
+	}
+	fd = openat(host_root, path[1] != '\0' ? path + 1 : ".", flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+const char *host_path(const char *path)
+{
+	size_t length = strlen(host_directory);
+
+	if (host_root < 0 || strncmp(path, host_directory, length) != 0)
+		return path;
+	if (path[length] == '\0')
+		return "/";
+	return path[length] == '/' ? path + length : path;
+}

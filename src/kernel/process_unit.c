@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The systemd unit that a process belongs to.
+ */
+#include "kernel/process_unit.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+
+#include "base/macro.h"
+#include "kernel/host.h"
+
+#define UNIT_NAME_MAX 255
+
+/* How the lines begin of the hierarchies that systemd may have its units in: the unified one, or, behind a number,
+ * one of its own. */
+static const char *const hierarchies[] = { "0::", ":name=systemd:" };
+
+/* The path in that hierarchy, up to the end of its line. NULL if there is none. */
+static const char *find_path(const char *text, const char *hierarchy)
+{
+	size_t length = strlen(hierarchy);
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		const char *start = line;
+
+		if (hierarchy[0] == ':')
+			start += strspn(line, "0123456789");
+		if (strncmp(start, hierarchy, length) == 0 && start[length] == '/')
+			return start + length;
+	}
+	return NULL;
+}
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+	size_t end_length = strlen(end);
+
+	return length >= end_length && memcmp(text + length - end_length, end, end_length) == 0;
+}
+
+/* systemd puts itself into a unit, so the hierarchy in which PID 1 is in init.scope is the one. What stands before
+ * that stands before all units: nothing, but in a container that sees the host's cgroups. */
+static const char *find_hierarchy(const char *of_first, const char **ret_root, size_t *ret_root_length)
+{
+	for (size_t i = 0; i < ELEMENTSOF(hierarchies); i++) {
+		const char *path = find_path(of_first, hierarchies[i]);
+		size_t length = path ? strcspn(path, "\n") : 0;
+
+		if (!ends_with(path, length, "/init.scope"))
+			continue;
+		*ret_root = path;
+		*ret_root_length = length - strlen("/init.scope");
+		return hierarchies[i];
+	}
+	return NULL;
+}
+
+static bool name_is_valid(const char *name, size_t length)
+{
+	static const char *const kinds[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+	bool known = false;
+
+	if (length > UNIT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+		known = known || (ends_with(name, length, kinds[i]) && length > strlen(kinds[i]));
+	for (size_t i = 0; known && i < length; i++)
+		known = isalnum((unsigned char)name[i]) || strchr(":-_.\\@", name[i]);
+	/* A template has no processes: NAME@INSTANCE.service or no @. */
+	return known && !memmem(name, length, "@.", 2) && name[0] != '@';
+}
+
+int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
+{
+	size_t skip = 0, length;
+	const char *root = NULL, *hierarchy = find_hierarchy(of_first, &root, &skip);
+	const char *part = hierarchy ? find_path(of, hierarchy) : NULL;
+
+	if (!part)
+		return -ENXIO;
+	if (strncmp(part, root, skip) == 0 && part[skip] == '/')
+		part += skip;
+
+	for (;; part += length) {
+		part += strspn(part, "/");
+		length = strcspn(part, "/\n");
+		if (!ends_with(part, length, ".slice"))
+			break;
+	}
+
+	/* Names that the kernel has for itself are escaped. */
+	if (part[0] == '_')
+		part++, length--;
+	if (!name_is_valid(part, length))
+		return -ENXIO;
+	*ret = strndup(part, length);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* What /proc/PID/cgroup says. A line of it is hardly longer than a path may be, and systemd's is the last. */
+static int read_cgroup(pid_t pid, char text[static 2 * PATH_MAX])
+{
+	char path[sizeof("/proc/-2147483648/cgroup")];
+	_cleanup_close_ int fd = -EBADF;
+	size_t size = 0;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	fd = host_open(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	while ((n = read(fd, text + size, 2 * PATH_MAX - 1 - size)) > 0)
+		size += (size_t)n;
+	text[size] = '\0';
+	return n < 0 ? -errno : 0;
+}
+
+int process_unit(pid_t pid, char **ret)
+{
+	char of[2 * PATH_MAX], of_first[2 * PATH_MAX];
+	int r = read_cgroup(pid, of);
+
+	if (r >= 0)
+		r = read_cgroup(1, of_first);
+	return r < 0 ? r : process_unit_of_cgroup(of, of_first, ret);
+}
