@@ -2,7 +2,7 @@
 # Debian trees for tools/check: made, used to build packages, made ready to boot.
 
 # What the tests inside need besides the product itself.
-tree_packages=systemd,systemd-sysv,dbus,python3,socat,man-db
+tree_packages=systemd,systemd-sysv,dbus,python3,socat,man-db,mount
 
 # tree_make SUITE DIR
 tree_make()
