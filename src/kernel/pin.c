@@ -116,7 +116,7 @@ int pin_real_path(int pin, char *buffer, size_t size)
 
 	/* Pipes and sockets have names like "pipe:[1]", another mount tree's files "(unreachable)/...". The name that
 	 * was removed stays removed, whatever has it next. One that was made to end so can't be told from it. */
-	return buffer[0] == '/' && !is_removed(buffer, (size_t)length) ? 0 : -ENOENT;
+	return buffer[0] == '/' && !is_removed(buffer, strlen(buffer)) ? 0 : -ENOENT;
 }
 
 /* The kernel holds a directory's lock while a name in it is removed: first the inode's links are counted down, then
@@ -125,14 +125,15 @@ int pin_settle(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	_cleanup_free_ char *parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	_cleanup_close_ int directory = -EBADF;
+	_cleanup_close_ int directory = -EBADF, pin = -EBADF;
 	char entry[512];
 
 	if (!parent)
 		return -ENOMEM;
-	directory = open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	pin = host_open(parent, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	directory = pin < 0 ? pin : pin_reopen(pin, O_RDONLY | O_DIRECTORY);
 	if (directory < 0)
-		return -errno;
+		return directory;
 	(void)syscall(SYS_getdents64, directory, entry, sizeof(entry));
 	return 0;
 }
