@@ -29,21 +29,35 @@ tree_run()
 		"$@" </dev/null
 }
 
-# tree_build_deb DIR SOURCE OUT: builds the package in a copy of the tree.
+# tree_build_deb DIR SOURCE OUT: builds the package, source and all, in a copy of the
+# tree, from the archive that `make dist` makes.
 tree_build_deb()
 {
-	local dir=$1 source=$2 out=$3 build=$1-build
+	local dir=$1 source=$2 out=$3 build
 
-	rm -rf "$build" && cp -a --reflink=auto "$dir" "$build" || return 1
-	mkdir -p "$build/build" "$out"
-	cp -a "$source" "$build/build/porterd" || return 1
+	build=$out-build
+	mkdir -p "$out" && rm -rf "$build" && cp -a --reflink=auto "$dir" "$build" || return 1
+	mkdir -p "$build/build"
+	cp -a "$source" "$build/build/checkout" || return 1
+	# shellcheck disable=SC2016  # $-signs are the inner shell's
 	tree_run "$build" sh -ec '
-		cd /build/porterd
+		cd /build/checkout
 		apt-get update -q
-		apt-get install -y -q --no-install-recommends build-essential fakeroot
+		apt-get install -y -q --no-install-recommends build-essential
 		apt-get build-dep -y -q --no-install-recommends .
-		dpkg-buildpackage -b -uc -us
-	' && cp "$build"/build/*.deb "$build"/build/*.changes "$out/" && rm -rf "$build"
+		autoreconf -i
+		./configure
+		make dist
+		version=$(dpkg-parsechangelog -S Version)
+		upstream=${version%-*}
+		mv "porterd-$upstream.tar.xz" "../porterd_$upstream.orig.tar.xz"
+		cd ..
+		tar -xf "porterd_$upstream.orig.tar.xz"
+		cp -a checkout/debian "porterd-$upstream/"
+		cd "porterd-$upstream"
+		dpkg-buildpackage -uc -us
+	' || return 1
+	find "$build/build" -maxdepth 1 -type f -exec cp -t "$out" {} + && rm -rf "$build"
 }
 
 # tree_fetch_depends DIR DEB...: puts the packages into the tree as /root/NAME.deb,
@@ -91,7 +105,7 @@ units_exposure='porterd.service=4 porterd-opener.service=10 porterd-isolated@.se
 # what is wrong by printing it.
 tree_verify_units()
 {
-	local dir=$1 root=$2 copy=$1-verify said rc
+	local dir=$1 root=$2 copy=$2-verify said rc
 	shift 2
 
 	rm -rf "$copy" && cp -a --reflink=auto "$dir" "$copy" || return 1

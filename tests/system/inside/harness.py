@@ -23,6 +23,8 @@ RUNTIME_UNITS = pathlib.Path("/run/systemd/system")
 PACKAGE = pathlib.Path("/root/porterd.deb")
 INSTALLING = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
 CLIENT = ["python3", "-B", client.__file__]
+# Where these tests run, as the kernel knows it.
+OWN_UNIT = pathlib.PurePath(pathlib.Path("/proc/self/cgroup").read_text().strip()).name
 TESTS = []
 
 

@@ -3,7 +3,7 @@
 import json
 
 import client
-from harness import CLIENT, client_in_unit, equal, in_unit, prop, run, test, unit_file, systemctl
+from harness import CLIENT, OWN_UNIT, client_in_unit, equal, in_unit, prop, run, test, unit_file, systemctl
 
 GET = '{"method":"io.porterd.Credentials.Get"}'
 SEQPACKET = "/run/porterd/credentials.seqpacket"
@@ -45,7 +45,7 @@ def a_uid_that_nobody_has_named():
                "varlink", "io.porterd.Credentials.Get")
     got = json.loads(done.stdout)["credentials"]
     equal((got["uid"], got["gid"], sorted(got["groups"])), (70000, 70001, [70002, 70003]), "ids")
-    equal(got["unit"], "porterd-tests.service", "unit")
+    equal(got["unit"], OWN_UNIT, "unit")
 
 
 @test
@@ -109,7 +109,7 @@ def a_datagram_sent_before_the_daemon_starts_has_credentials():
     # reset() stopped the daemon: this very datagram starts it.
     equal(prop("porterd.service", "ActiveState"), "inactive")
     got = json.loads(client.message(DGRAM, GET.encode()))["parameters"]["credentials"]
-    equal((got["uid"], got["unit"]), (0, "porterd-tests.service"))
+    equal((got["uid"], got["unit"]), (0, OWN_UNIT))
 
 
 @test
@@ -119,7 +119,7 @@ def check_tells_who_is_satisfied():
 
     equal(check(users=["root"])["satisfied"], True, "user by name")
     equal(check(users=["daemon", "0"])["satisfied"], True, "user by number")
-    equal(check(units=["porterd-tests.service"], users=["root"])["satisfied"], True, "unit")
+    equal(check(units=[OWN_UNIT], users=["root"])["satisfied"], True, "unit")
     equal(check(units=["other.service"], users=["root"]),
           {"satisfied": False, "failed": ["units"]}, "another unit")
     equal(check(groups=["root"])["satisfied"], True, "group")

@@ -6,7 +6,7 @@ import socket
 
 import client
 from client import VarlinkError
-from harness import (FILES, client_in_unit, contains, equal, grant, in_unit, policy, raises, run,
+from harness import (FILES, OWN_UNIT, client_in_unit, contains, equal, grant, in_unit, policy, raises, run,
                      secret, test)
 from test_credentials import user
 
@@ -217,7 +217,7 @@ def many_files_come_together_or_not_at_all():
 @test
 def isolated_clients_get_files_too():
     run("systemctl", "start", "porterd-isolated.socket")
-    policy(grant("key", secret("key"), "AllowUser=root", "AllowUnit=porterd-tests.service"))
+    policy(grant("key", secret("key"), "AllowUser=root", f"AllowUnit={OWN_UNIT}"))
     with client.Varlink(client.ISOLATED) as varlink, varlink.open("key") as file:
         equal(file.read(), b"secret\n")
 

@@ -9,8 +9,8 @@ import socket
 import time
 
 import client
-from harness import (CLIENT, contains, cursor, equal, grant, in_unit, journal, main_pid, policy,
-                     raises, run, secret, test, wait_until)
+from harness import (CLIENT, OWN_UNIT, contains, cursor, equal, grant, in_unit, journal, main_pid,
+                     policy, raises, run, secret, test, wait_until)
 from test_credentials import user
 
 FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
@@ -64,7 +64,7 @@ def a_refused_open_is_a_record_of_another_kind():
     granted, refused = records(after, "mine")[0], records(after, "theirs")[0]
     equal(refused["PORTERD_RESULT"], "refused")
     equal(refused["PORTERD_REASON"], error.parameters["reason"], "the reason is the same")
-    equal(refused["PORTERD_CLIENT_UNIT"], "porterd-tests.service", "unit")
+    equal(refused["PORTERD_CLIENT_UNIT"], OWN_UNIT, "unit")
     equal(refused["MESSAGE_ID"] != granted["MESSAGE_ID"], True, "kinds differ")
     equal(int(refused["PORTERD_SEQUENCE"]), int(granted["PORTERD_SEQUENCE"]) + 1, "sequence")
 

@@ -5,8 +5,8 @@ import os
 import pathlib
 
 import client
-from harness import (contains, equal, grant, only_if, policy, prop, run, secret, state, systemctl,
-                     systemd_version, test)
+from harness import (OWN_UNIT, contains, equal, grant, only_if, policy, prop, run, secret, state,
+                     systemctl, systemd_version, test)
 
 ADDRESS = "/run/porterd/io.porterd"
 REGISTRY = pathlib.Path("/run/varlink/registry")
@@ -43,7 +43,7 @@ def introspect_parses_the_descriptions():
 @HAVE
 def call_returns_credentials():
     got = json.loads(run("varlinkctl", "call", ADDRESS, "io.porterd.Credentials.Get", "{}").stdout)
-    equal((got["credentials"]["uid"], got["credentials"]["unit"]), (0, "porterd-tests.service"))
+    equal((got["credentials"]["uid"], got["credentials"]["unit"]), (0, OWN_UNIT))
 
 
 @HAVE
