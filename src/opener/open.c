@@ -217,13 +217,17 @@ static enum opener_result create(const struct grant *grant, bool check, bool *ra
 	return OPENER_OK;
 }
 
+/* How often what was found is looked for anew, when it changed meanwhile. */
+#define TRIES 8
+
 static enum opener_result open_or_check(const struct grant *grant, const struct identity *client, bool check,
 					struct opened *opened)
 {
 	bool race = false;
 
-	/* Twice, where somebody else makes the file between looking for it and making it. */
-	for (int tries = 0; tries < 2; tries++) {
+	/* Again, where somebody else makes the file between looking for it and making it, or puts another in its place,
+	 * as who renews a key does, between pinning it and looking at it. */
+	for (int tries = 0; tries < TRIES; tries++) {
 		_cleanup_close_ int pin = pin_open(grant->path, grant->within);
 
 		opened_init(opened);
@@ -234,7 +238,9 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 		}
 		if (pin < 0)
 			return opened_fail(opened, "it can't be reached", pin);
-		if (examine(grant, client, pin, opened) != OPENER_OK || check)
+		if (examine(grant, client, pin, opened) == OPENER_FILE_MISSING)
+			continue;
+		if (opened->result != OPENER_OK || check)
 			return opened->result;
 		return deliver(grant, client, pin, opened);
 	}

@@ -239,6 +239,30 @@ START_TEST(a_copy)
 }
 END_TEST
 
+/* Who renews a key puts the new file over the old one; whoever asks at that moment gets one of them. */
+START_TEST(a_file_that_is_renewed)
+{
+	struct grant grant = grant_for("renewed/file", GRANT_READ_WRITE);
+	double end = now() + SECONDS;
+
+	stop_race();
+	fixture_write("renewed/file", "g", 0600);
+	(void)close(arena);
+	arena = open(fixture_path("renewed"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	racer = fork();
+	while (racer == 0) {
+		make_file("next");
+		(void)renameat(arena, "next", arena, "file");
+		(void)usleep(20);
+	}
+
+	while (now() < end)
+		open_once(&grant);
+	(void)fprintf(stderr, "# %lu times tried, %lu times opened\n", tries, successes);
+	ck_assert_uint_eq(successes, tries);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -246,6 +270,7 @@ int main(void)
 		UNIT_TEST(within_a_directory),
 		UNIT_TEST(a_file_that_may_be_made),
 		UNIT_TEST(a_copy),
+		UNIT_TEST(a_file_that_is_renewed),
 		{ 0 },
 	};
 
