@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/macro.h"
 #include "base/number.h"
 #include "record/message_id.h"
@@ -38,6 +39,31 @@ static void set_connections_max(struct config *config, uint64_t value)
 	config->connections_max = (size_t)value;
 }
 
+static void set_user_connections(struct config *config, uint64_t value)
+{
+	config->quota.connections = (size_t)value;
+}
+
+static void set_user_bytes(struct config *config, uint64_t value)
+{
+	config->quota.bytes = (size_t)value;
+}
+
+static void set_user_opens(struct config *config, uint64_t value)
+{
+	config->quota.opens = (size_t)value;
+}
+
+static void set_message_timeout(struct config *config, uint64_t value)
+{
+	config->patience.usec[PATIENCE_MESSAGE] = value * USEC_PER_SEC;
+}
+
+static void set_read_timeout(struct config *config, uint64_t value)
+{
+	config->patience.usec[PATIENCE_READER] = value * USEC_PER_SEC;
+}
+
 static const struct key {
 	const char *name;
 	uint64_t min, max;
@@ -45,6 +71,11 @@ static const struct key {
 } keys[] = {
 	{ "BusyPollUSec", 0, 1000000, set_busy_poll },
 	{ "ConnectionsMax", 1, 1000000, set_connections_max },
+	{ "MessageTimeoutSec", 1, 86400, set_message_timeout },
+	{ "ReadTimeoutSec", 1, 86400, set_read_timeout },
+	{ "UserBytesMax", 1048576, 536870912, set_user_bytes },
+	{ "UserConnectionsMax", 1, 1000000, set_user_connections },
+	{ "UserOpensMax", 1, 1000000, set_user_opens },
 	{ NULL, 0, 0, NULL },
 };
 

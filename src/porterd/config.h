@@ -7,11 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "porterd/patience.h"
+#include "porterd/quota.h"
+
 struct recorder;
 
 struct config {
 	uint64_t busy_poll_usec; /* how long to look for events before sleeping */
 	size_t connections_max;
+	struct quota_settings quota;
+	struct patience_settings patience;
 };
 
 /* Reads porterd.conf and porterd.conf.d/ under `directory`, or, if that is NULL, under the system's directories.

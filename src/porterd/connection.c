@@ -16,6 +16,7 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 {
 	struct connection *connection = CONTAINER_OF(source, struct connection, source);
 
+	connection->patience.unread = -1;
 	connection->protocol->ready(connection, events);
 }
 
@@ -59,6 +60,12 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 	server->n_connections++;
 	server->counts.accepted++;
 
+	/* A client that has too much already can't be told so in any protocol: it has not asked yet. */
+	if (quota_take(connection, QUOTA_CONNECTIONS, 1) < 0) {
+		connection_close(connection);
+		return 0;
+	}
+
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
 	 * served before epoll learns of the connection costs no epoll at all. */
 	protocol->ready(connection, EPOLLIN);
@@ -84,6 +91,8 @@ void connection_close(struct connection *connection)
 
 	if (connection->protocol->clear)
 		connection->protocol->clear(connection);
+	patience_end(connection);
+	quota_release(connection);
 
 	if (connection->next)
 		connection->next->previous = connection->previous;
@@ -105,6 +114,10 @@ void connection_watch(struct connection *connection, uint32_t events)
 {
 	if (connection->events == events)
 		return;
+	if ((events & EPOLLOUT) && !(connection->events & EPOLLOUT))
+		patience_begin(connection, PATIENCE_READER);
+	else if (!(events & EPOLLOUT) && (connection->events & EPOLLOUT))
+		patience_end(connection);
 	connection->events = events;
 	if (connection->watched)
 		(void)loop_change(&connection->server->loop, &connection->source, events);

@@ -9,6 +9,8 @@
 #include <sys/types.h>
 
 #include "porterd/loop.h"
+#include "porterd/patience.h"
+#include "porterd/quota.h"
 
 struct answers;
 struct server;
@@ -65,6 +67,8 @@ struct connection {
 	uint32_t events; /* what epoll watches for */
 	bool watched;	 /* is in the epoll set */
 	bool closed;
+	struct quota_share share;
+	struct patience_entry patience;
 };
 
 /* Sets what a socket of the protocol needs before its first message is received. */

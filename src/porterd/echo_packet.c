@@ -40,7 +40,7 @@ static ssize_t send_packet(int fd, const void *packet, size_t size, int flags)
 static void keep_packet(struct echo_packet *echo, const char *packet, size_t size)
 {
 	echo->packet = malloc(size + 1);
-	if (!echo->packet) {
+	if (!echo->packet || quota_hold_bytes(&echo->connection, size) < 0) {
 		connection_close(&echo->connection);
 		return;
 	}
@@ -68,6 +68,7 @@ static void echo_packet_ready(struct connection *connection, uint32_t events)
 			return;
 		}
 		free(TAKE_POINTER(echo->packet));
+		(void)quota_hold_bytes(connection, 0);
 		connection_watch(connection, EPOLLIN);
 	}
 

@@ -39,6 +39,7 @@ static void give_pipe_back(struct echo_stream *echo)
 	if (echo->pipe_borrowed)
 		pipe_pool_return(&echo->connection.server->pipes, &echo->pipe);
 	echo->pipe_borrowed = false;
+	(void)quota_hold_bytes(&echo->connection, 0);
 }
 
 static void echo_stream_clear(struct connection *connection)
@@ -65,13 +66,14 @@ static bool send_rest(struct echo_stream *echo)
 		return false;
 
 	free(TAKE_POINTER(echo->rest));
+	(void)quota_hold_bytes(&echo->connection, 0);
 	return true;
 }
 
 static void keep_rest(struct echo_stream *echo, const char *data, size_t size)
 {
 	echo->rest = malloc(size);
-	if (!echo->rest) {
+	if (!echo->rest || quota_hold_bytes(&echo->connection, size) < 0) {
 		connection_close(&echo->connection);
 		return;
 	}
@@ -87,7 +89,7 @@ static bool splice_out(struct echo_stream *echo)
 	while (echo->pipe.held > 0) {
 		ssize_t sent = sockio_splice(echo->pipe.read_fd, echo->connection.source.fd, echo->pipe.held);
 
-		if (sent == -EAGAIN) {
+		if (sent == -EAGAIN && quota_hold_bytes(&echo->connection, echo->pipe.held) >= 0) {
 			connection_watch(&echo->connection, EPOLLOUT);
 			return false;
 		}

@@ -164,6 +164,8 @@ static int serve_by_loop(struct activation *activation, const struct options *op
 	config_read(&config, options->config_dir, recorder);
 	server_options.busy_poll_usec = config.busy_poll_usec;
 	server_options.connections_max = config.connections_max;
+	server_options.quota = config.quota;
+	server_options.patience = config.patience;
 	r = server_open(&server, &server_options, recorder);
 	if (r < 0)
 		return report_failure(recorder, "Can't start", r);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "kernel/sockio.h"
+#include "porterd/connection.h"
 #include "porterd/server.h"
 #include "record/message_id.h"
 
@@ -45,6 +46,8 @@ static void unlink_call(struct opener_call *call)
 		client->first_unsent = call->next;
 	call->client = NULL;
 	call->next = call->previous = NULL;
+	if (call->connection)
+		quota_give(call->connection, QUOTA_OPENS, 1);
 	free(TAKE_POINTER(call->labels));
 }
 
@@ -294,6 +297,9 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	static char packed[OPENER_FILES_MAX * OPENER_LABEL_SIZE];
 	int r;
 
+	if (call->connection && quota_check(call->connection, QUOTA_OPENS, 1) < 0)
+		return -EBUSY;
+
 	for (size_t i = 0; i < count; i++)
 		(void)strncpy(packed + i * OPENER_LABEL_SIZE, labels[i], OPENER_LABEL_SIZE);
 
@@ -323,6 +329,8 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 		return r;
 	}
 
+	if (call->connection)
+		quota_add(call->connection, QUOTA_OPENS, 1);
 	if (!call->sent && !client->first_unsent)
 		client->first_unsent = call;
 	call->since_usec = clock_now_usec();

@@ -12,6 +12,7 @@
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
 
+struct connection;
 struct opener_client;
 struct server;
 
@@ -24,6 +25,7 @@ struct opener_call {
 	void (*done)(struct opener_call *call, const struct opener_reply *reply, const char *text,
 		     struct fdset *fds);
 	void *userdata;
+	struct connection *connection; /* whose user's quota it counts for; NULL: nobody's */
 
 	struct opener_request request;
 	uint64_t since_usec;
@@ -37,7 +39,7 @@ int opener_client_new(struct opener_client **ret, struct server *server, const c
 void opener_client_free(struct opener_client *client);
 
 /* Asks. `labels` are `count` strings shorter than OPENER_LABEL_SIZE. 0: done() will be called, but not from
- * here; -ENOMEM or -EBUSY: there is no room for the question now; other -errno: the opener can't be reached. */
+ * here; -ENOMEM or -EBUSY: there is no room for the question now, or none for this user's; other -errno: the opener can't be reached. */
 int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
 		      const char *const *labels, size_t count, uint32_t cursor, int client_fd);
 

@@ -54,11 +54,13 @@ static void tell_status(struct server *server)
 
 	(void)sd_notifyf(false,
 			 "STATUS=connections: %zu, accepted: %llu, requests: %llu, malformed: %llu, unbound: %llu, "
-			 "unattested: %llu, undeliverable: %llu, oversized: %llu, dropped-records: %llu",
+			 "unattested: %llu, undeliverable: %llu, oversized: %llu, over-quota: %llu, late: %llu, "
+			 "dropped-records: %llu",
 			 server->n_connections, (unsigned long long)counts->accepted,
 			 (unsigned long long)counts->requests, (unsigned long long)counts->malformed,
 			 (unsigned long long)counts->unbound, (unsigned long long)counts->unattested,
 			 (unsigned long long)counts->undeliverable, (unsigned long long)counts->oversized,
+			 (unsigned long long)server->quota.refused, (unsigned long long)counts->late,
 			 (unsigned long long)recorder_counts(server->recorder).dropped);
 }
 
@@ -73,6 +75,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	server->active = false;
 
 	unfinished = opener_client_tick(server->opener);
+	unfinished |= patience_tick(server);
 	unfinished |= !recorder_flush(server->recorder);
 	tell_status(server);
 
@@ -252,6 +255,8 @@ int server_open(struct server *server, const struct server_options *options, str
 	*server = (struct server){ .recorder = recorder, .idle_usec = options->idle_usec };
 	server->descriptors_max = descriptors_budget();
 	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
+	quota_init(&server->quota, server->connections_max, &options->quota);
+	patience_init(&server->patience, &options->patience);
 
 	r = loop_open(&server->loop);
 	server->loop.busy_poll_usec = options->busy_poll_usec;

@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "porterd/loop.h"
+#include "porterd/patience.h"
 #include "porterd/pipe_pool.h"
+#include "porterd/quota.h"
 #include "record/record.h"
 
 struct opener_client;
@@ -36,6 +38,7 @@ struct server_counts {
 	uint64_t undeliverable;	  /* answers to datagrams that their senders did not take */
 	uint64_t oversized;	  /* packets too large to be sent back */
 	uint64_t malformed;	  /* connections closed for a malformed message */
+	uint64_t late;		  /* connections closed because they kept porterd waiting */
 };
 
 struct server {
@@ -45,6 +48,8 @@ struct server {
 	struct server_counts counts;
 	struct opener_client *opener;
 	struct pipe_pool pipes;
+	struct quota quota;
+	struct patience patience;
 
 	struct listener *listeners;
 	struct connection *connections;
@@ -67,6 +72,8 @@ struct server_options {
 	uint64_t idle_usec;
 	uint64_t busy_poll_usec;
 	size_t connections_max; /* 0: SERVER_CONNECTIONS_MAX */
+	struct quota_settings quota;
+	struct patience_settings patience;
 	const char *opener_path;
 };
 

@@ -217,6 +217,7 @@ static int run_calls(struct varlink_stream *stream)
 		if (r == 0)
 			return 0;
 		if (r > 0) {
+			patience_end(stream->connection);
 			server->counts.requests++;
 			if (is_steady(stream))
 				r = varlink_output_copy(&stream->output, stream->steady->bytes + stream->text_size,
@@ -283,9 +284,19 @@ static int run_stream(struct varlink_stream *stream)
 	}
 }
 
+/* What is kept for the client until it goes on: so many bytes, and for half a message only so long. */
+static int account_waiting(struct varlink_stream *stream)
+{
+	struct connection *connection = stream->connection;
+
+	if (connection->events == EPOLLIN && varlink_input_pending(&stream->input))
+		patience_begin(connection, PATIENCE_MESSAGE);
+	return quota_hold_bytes(connection, stream->input.capacity + stream->output.capacity);
+}
+
 static void enter_stream(struct varlink_stream *stream)
 {
-	if (run_stream(stream) < 0)
+	if (run_stream(stream) < 0 || account_waiting(stream) < 0)
 		connection_close(stream->connection);
 }
 
@@ -315,6 +326,7 @@ static struct varlink_stream *stream_new(struct connection *connection)
 	stream->connection = connection;
 	caller_init(&stream->caller, connection->server, connection->source.fd);
 	stream->caller.resume = resume_stream;
+	stream->caller.opener_call.connection = connection;
 	stream->call.service = &porterd_service;
 	stream->call.reply = queue_reply;
 	stream->call.caller = &stream->caller;
@@ -343,6 +355,7 @@ static void varlink_stream_ready(struct connection *connection, uint32_t events)
 	if (!connection->closed && is_silent(varlink->stream)) {
 		varlink_stream_clear(connection);
 		free(TAKE_POINTER(varlink->stream));
+		(void)quota_hold_bytes(connection, 0);
 	}
 }
 

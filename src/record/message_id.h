@@ -18,5 +18,7 @@
 #define MESSAGE_ID_WRONG_START "1bb86d540b4848368e10fe5d4f05c42f"
 /* A limit was reached and new clients wait. */
 #define MESSAGE_ID_PAUSED "c85bcbfc5b0d41f6b79de4d0dd461f19"
+/* A user has as much as one may have. */
+#define MESSAGE_ID_QUOTA "60ce4129d335499591b3b618a182e4bb"
 /* The opener could not be reached. */
 #define MESSAGE_ID_OPENER_LOST "013b8ab92a9a49b5ae5154e51dd04f43"

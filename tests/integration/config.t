@@ -5,25 +5,8 @@
 from harness import *
 
 
-class Configured:
-    """porterd with a directory of configuration: names and texts of files below it."""
-
-    def __init__(self, files):
-        self.directory = tempfile.mkdtemp(prefix="porterd-config-")
-        for name, text in files.items():
-            path = os.path.join(self.directory, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w") as file:
-                file.write(text)
-        self.program = Program(arguments=[f"--config-dir={self.directory}"])
-
-    def __enter__(self):
-        self.program.__enter__()
-        return self.program
-
-    def __exit__(self, *error):
-        self.program.__exit__(*error)
-        shutil.rmtree(self.directory)
+# Everybody here is one user.
+ONE_USER = "UserConnectionsMax=1000000\n"
 
 
 def limit(program):
@@ -56,7 +39,7 @@ def is_served(program):
 
 @test
 def the_limit_of_connections_is_kept_and_given_back():
-    with Configured({"porterd.conf": "[Server]\nConnectionsMax=3\n"}) as program:
+    with Configured({"porterd.conf": "[Server]\nConnectionsMax=3\n" + ONE_USER}) as program:
         equal(limit(program), 3, "connections at once")
         equal(limit(program), 3, "when the first ones have left")
     with Configured({"porterd.conf": "[Server]\nConnectionsMax=1\n"}) as program:
@@ -73,13 +56,13 @@ def without_a_file_all_are_served():
 
 @test
 def drop_ins_come_later_in_their_order():
-    with Configured({"porterd.conf": "[Server]\nConnectionsMax=2\n",
+    with Configured({"porterd.conf": "[Server]\nConnectionsMax=2\n" + ONE_USER,
                      "porterd.conf.d/20.conf": "[Server]\nConnectionsMax=4\n",
                      "porterd.conf.d/10.conf": "[Server]\nConnectionsMax=3\n",
                      "porterd.conf.d/.hidden.conf": "[Server]\nConnectionsMax=5\n",
                      "porterd.conf.d/90.conf~": "[Server]\nConnectionsMax=5\n"}) as program:
         equal(limit(program), 4)
-    with Configured({"porterd.conf.d/10.conf": "[Server]\nConnectionsMax=3\n",
+    with Configured({"porterd.conf.d/10.conf": "[Server]\nConnectionsMax=3\n" + ONE_USER,
                      "porterd.conf.d/20.conf": ""}) as program:
         equal(limit(program), 3, "an empty one says nothing")
 

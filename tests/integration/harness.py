@@ -180,6 +180,27 @@ class Program:
             raise AssertionError("a sanitizer or valgrind found something")
 
 
+class Configured:
+    """porterd with a directory of configuration: names and texts of files below it."""
+
+    def __init__(self, files, arguments=(), **options):
+        self.directory = tempfile.mkdtemp(prefix="porterd-config-")
+        for name, text in files.items():
+            path = os.path.join(self.directory, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(text)
+        self.program = Program(arguments=[f"--config-dir={self.directory}"] + list(arguments), **options)
+
+    def __enter__(self):
+        self.program.__enter__()
+        return self.program
+
+    def __exit__(self, *error):
+        self.program.__exit__(*error)
+        shutil.rmtree(self.directory)
+
+
 def start_directly(fds, names, arguments=(), program=PORTERD, declare=True):
     """Runs a program with these fds from 3 on, as systemd would; returns (exit status, stderr)."""
     script = "export LISTEN_PID=$$; exec \"$@\"" if declare else "exec \"$@\""

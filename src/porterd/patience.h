@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Clients that keep porterd waiting while it holds something for them: half a message, or an answer that is not
+ * taken. Those who wait for nothing but their own next idea may stay as long as they like.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct connection;
+struct server;
+
+enum patience_kind {
+	PATIENCE_MESSAGE, /* for the rest of a message, from its first byte on */
+	PATIENCE_READER,  /* for somebody who reads nothing */
+	PATIENCE_KINDS,
+};
+
+/* Unless told otherwise. */
+#define PATIENCE_MESSAGE_SECONDS 30
+#define PATIENCE_READER_SECONDS 60
+
+/* 0: the default. */
+struct patience_settings {
+	uint64_t usec[PATIENCE_KINDS];
+};
+
+/* For each kind, those who are waited for, the longest first. */
+struct patience {
+	uint64_t usec[PATIENCE_KINDS];
+	struct patience_list {
+		struct connection *first, *last;
+	} lists[PATIENCE_KINDS];
+};
+
+/* A connection's place in a list. All zero: nobody waits for it. */
+struct patience_entry {
+	struct connection *next, *previous;
+	uint64_t since_usec;
+	/* A reader: how much it had not read when it was last looked at; negative: it was not, or has read since.
+	 * To be set so at each event of the connection. */
+	int unread;
+	uint8_t kind;
+	bool waiting;
+};
+
+void patience_init(struct patience *patience, const struct patience_settings *settings);
+
+/* The connection is waited for from now on, if it is not already; not any more. */
+void patience_begin(struct connection *connection, enum patience_kind kind);
+void patience_end(struct connection *connection);
+
+/* To be called about once a second: closes connections that have kept porterd waiting for too long. True while
+ * there are any that are waited for. */
+bool patience_tick(struct server *server);

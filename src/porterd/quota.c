@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one user may have of porterd at a time.
+ */
+#include "porterd/quota.h"
+
+#include "kernel/sockopt.h"
+#include "porterd/connection.h"
+#include "porterd/server.h"
+#include "record/message_id.h"
+
+/* There are never more of these than connections: one goes with the last of its connections. */
+struct quota_user {
+	struct quota_user *next;
+	uid_t uid;
+	size_t n_shares;
+	size_t amounts[QUOTA_KINDS];
+};
+
+static const char *const kind_names[QUOTA_KINDS] = {
+	[QUOTA_CONNECTIONS] = "connections",
+	[QUOTA_BYTES] = "bytes waiting",
+	[QUOTA_OPENS] = "files asked for",
+};
+
+static void set_limit(struct quota_limit *limit, size_t max, size_t user_max)
+{
+	*limit = (struct quota_limit){ .max = max, .user_max = MIN_OF(user_max, max) };
+	/* See user_may_have(): up to half of all, what one has is less than what is left. */
+	limit->harmless = user_max >= max ? max : MIN_OF(user_max, max / 2);
+}
+
+void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings)
+{
+	size_t connections = settings->connections ? settings->connections : (connections_max + 3) / 4;
+	size_t bytes = settings->bytes ? settings->bytes : QUOTA_USER_BYTES;
+	size_t opens = settings->opens ? settings->opens : QUOTA_USER_OPENS;
+
+	*quota = (struct quota){ .counting = false };
+	set_limit(&quota->limits[QUOTA_CONNECTIONS], connections_max, connections);
+	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_BYTES_USERS, bytes);
+	/* A connection asks for one thing at a time. */
+	set_limit(&quota->limits[QUOTA_OPENS], connections_max, opens);
+}
+
+static struct quota_user **bucket_of(struct quota *quota, uid_t uid)
+{
+	return &quota->users[uid * UINT32_C(2654435761) >> 24];
+}
+
+static struct quota_user *find_user(struct quota *quota, uid_t uid)
+{
+	struct quota_user **bucket = bucket_of(quota, uid);
+	struct quota_user *user = *bucket;
+
+	while (user && user->uid != uid)
+		user = user->next;
+	if (user)
+		return user;
+
+	user = calloc(1, sizeof(*user));
+	if (!user)
+		return NULL;
+	user->uid = uid;
+	user->next = *bucket;
+	*bucket = user;
+	return user;
+}
+
+static void forget_user(struct quota *quota, struct quota_user *user)
+{
+	struct quota_user **link = bucket_of(quota, user->uid);
+
+	while (*link != user)
+		link = &(*link)->next;
+	*link = user->next;
+	free(user);
+}
+
+/* Finds out whose the connection is, and counts what it has. */
+static int identify(struct quota *quota, struct connection *connection)
+{
+	struct quota_share *share = &connection->share;
+	struct ucred credentials;
+
+	if (share->user)
+		return 0;
+	/* Clients that the kernel can't name, of TCP or vsock, count as one user, who is nobody else: -1. */
+	if (sockopt_peer_credentials(connection->source.fd, &credentials) < 0)
+		credentials.uid = (uid_t)-1;
+	share->user = find_user(quota, credentials.uid);
+	if (!share->user)
+		return -ENOMEM;
+	share->user->n_shares++;
+	for (size_t kind = 0; kind < QUOTA_KINDS; kind++)
+		share->user->amounts[kind] += share->amounts[kind];
+	return 0;
+}
+
+static void start_counting(struct server *server)
+{
+	server->quota.counting = true;
+	for (struct connection *c = server->connections; c; c = c->next)
+		(void)identify(&server->quota, c);
+}
+
+/* Looking at all connections again has to be worth it: a client that comes and goes at the limit must not make it
+ * happen each time. */
+static void stop_counting(struct quota *quota)
+{
+	for (size_t kind = 0; kind < QUOTA_KINDS; kind++)
+		if (quota->limits[kind].total > quota->limits[kind].harmless / 2)
+			return;
+	quota->counting = false;
+}
+
+/* One may not have more than is left for others either: so however many users take what they can, whoever comes
+ * next finds something. Root is not one user but many services, and could stop porterd anyway. */
+static bool user_may_have(const struct quota_limit *limit, const struct quota_user *user, enum quota_kind kind,
+			  size_t amount)
+{
+	size_t wanted = user->amounts[kind] + amount;
+
+	if (limit->total + amount > limit->max)
+		return false;
+	if (user->uid == 0 || limit->user_max == limit->max)
+		return true;
+	return wanted <= limit->user_max && wanted <= limit->max - limit->total;
+}
+
+static void complain(struct server *server, const struct quota_user *user, enum quota_kind kind)
+{
+	struct quota *quota = &server->quota;
+
+	quota->refused++;
+	if (!complaint_is_due(&quota->complaint))
+		return;
+	record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_QUOTA);
+	record_format(server->recorder, "MESSAGE",
+		      "User %lld has as much as one user may have: %zu %s. Refused since the last such record: %llu",
+		      user->uid == (uid_t)-1 ? -1LL : (long long)user->uid, user->amounts[kind], kind_names[kind],
+		      (unsigned long long)(quota->refused - quota->told));
+	record_number(server->recorder, "PORTERD_CLIENT_UID", user->uid == (uid_t)-1 ? -1 : (int64_t)user->uid);
+	(void)record_submit(server->recorder);
+	quota->told = quota->refused;
+}
+
+int quota_check(struct connection *connection, enum quota_kind kind, size_t amount)
+{
+	struct server *server = connection->server;
+	struct quota *quota = &server->quota;
+	const struct quota_limit *limit = &quota->limits[kind];
+	int r;
+
+	if (!quota->counting && limit->total + amount <= limit->harmless)
+		return 0;
+	if (!quota->counting)
+		start_counting(server);
+	r = identify(quota, connection);
+	if (r < 0)
+		return r;
+	if (user_may_have(limit, connection->share.user, kind, amount))
+		return 0;
+	complain(server, connection->share.user, kind);
+	return -EDQUOT;
+}
+
+void quota_add(struct connection *connection, enum quota_kind kind, size_t amount)
+{
+	struct quota_share *share = &connection->share;
+
+	connection->server->quota.limits[kind].total += amount;
+	share->amounts[kind] += (uint32_t)amount;
+	if (share->user)
+		share->user->amounts[kind] += amount;
+}
+
+int quota_take(struct connection *connection, enum quota_kind kind, size_t amount)
+{
+	int r = quota_check(connection, kind, amount);
+
+	if (r >= 0)
+		quota_add(connection, kind, amount);
+	return r;
+}
+
+void quota_give(struct connection *connection, enum quota_kind kind, size_t amount)
+{
+	struct quota *quota = &connection->server->quota;
+	struct quota_share *share = &connection->share;
+
+	quota->limits[kind].total -= amount;
+	share->amounts[kind] -= (uint32_t)amount;
+	if (share->user)
+		share->user->amounts[kind] -= amount;
+	if (quota->counting)
+		stop_counting(quota);
+}
+
+int quota_hold_bytes(struct connection *connection, size_t bytes)
+{
+	size_t held = connection->share.amounts[QUOTA_BYTES];
+
+	if (bytes > held)
+		return quota_take(connection, QUOTA_BYTES, bytes - held);
+	if (bytes < held)
+		quota_give(connection, QUOTA_BYTES, held - bytes);
+	return 0;
+}
+
+void quota_release(struct connection *connection)
+{
+	struct quota_user *user = connection->share.user;
+
+	for (enum quota_kind kind = 0; kind < QUOTA_KINDS; kind++)
+		if (connection->share.amounts[kind] > 0)
+			quota_give(connection, kind, connection->share.amounts[kind]);
+	connection->share.user = NULL;
+	if (user && --user->n_shares == 0)
+		forget_user(&connection->server->quota, user);
+}

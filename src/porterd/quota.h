@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one user may have of porterd at a time, so that others find something left. systemd can't count here: it
+ * knows the connections of Accept=yes sockets only.
+ *
+ * As long as all users together have less than one of them may have, nobody can have too much. So until then only
+ * totals are kept, and most connections come and go without anybody asking whose they are.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct connection;
+struct quota_user;
+struct server;
+
+/* Unless told otherwise, for one user: a quarter of all connections, and these. */
+#define QUOTA_USER_BYTES (UINT64_C(64) * 1024 * 1024)
+#define QUOTA_USER_OPENS 256
+/* Bytes that are kept for all users together: so many times those of one. */
+#define QUOTA_BYTES_USERS 4
+
+#define QUOTA_BUCKETS 256
+
+enum quota_kind {
+	QUOTA_CONNECTIONS,
+	QUOTA_BYTES, /* received and not consumed, or not taken by the client yet */
+	QUOTA_OPENS, /* questions that are with the opener */
+	QUOTA_KINDS,
+};
+
+/* Of one user; 0: the default. A user who may have as many connections as there are is not limited. */
+struct quota_settings {
+	size_t connections, bytes, opens;
+};
+
+struct quota {
+	struct quota_limit {
+		size_t total;	 /* what all have */
+		size_t max;	 /* what all may have */
+		size_t user_max; /* what one may have */
+		size_t harmless; /* with a total up to here nobody can have too much */
+	} limits[QUOTA_KINDS];
+	bool counting; /* a total was above, so each user's share is known */
+	struct quota_user *users[QUOTA_BUCKETS];
+	uint64_t refused, told; /* how often, and how often when it was last told */
+	struct complaint complaint;
+};
+
+/* A connection's part. All zero is none. */
+struct quota_share {
+	struct quota_user *user; /* NULL: nobody asked yet */
+	uint32_t amounts[QUOTA_KINDS];
+};
+
+void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
+
+/* May the connection's user have so much more? 0; -EDQUOT: that would be too much (told once in a while); -ENOMEM. */
+int quota_check(struct connection *connection, enum quota_kind kind, size_t amount);
+
+/* Adds to what the connection's user has; takes away. */
+void quota_add(struct connection *connection, enum quota_kind kind, size_t amount);
+void quota_give(struct connection *connection, enum quota_kind kind, size_t amount);
+
+/* Checks and adds. */
+int quota_take(struct connection *connection, enum quota_kind kind, size_t amount);
+
+/* The connection keeps so many bytes from now on. -errno as above: then it keeps as many as before. */
+int quota_hold_bytes(struct connection *connection, size_t bytes);
+
+/* The connection ends: gives back all it has. */
+void quota_release(struct connection *connection);
