@@ -11,7 +11,7 @@ from harness import (ON_REQUEST, POLICIES, SERVICES, SOCKETS, dpkg, drop_in, equ
 
 ECHO = "/run/porterd/echo"
 # Where a package may leave something; /usr/lib is below /usr in every release.
-PLACES = ("/etc", "/usr", "/var", "/opt")
+PLACES = ("/etc", "/usr", "/var")
 
 
 class Visitor(threading.Thread):
@@ -107,9 +107,8 @@ def an_upgrade_leaves_isolated_clients_alone():
 
 
 def leftovers():
-    """Files of ours below PLACES, but not what the tests, apt, man and the journal keep of us."""
-    passed_over = ["/opt/porterd-tests", "/opt/porterd-source", "/var/cache/apt", "/var/cache/man", "/var/lib/apt",
-                   "/var/log/journal"]
+    """Files of ours below PLACES, but not what apt, man and the journal keep of us."""
+    passed_over = ["/var/cache/apt", "/var/cache/man", "/var/lib/apt", "/var/log/journal"]
     pruned = [word for path in passed_over for word in ("-path", path, "-prune", "-o")]
     return sorted(run("find", *PLACES, "-xdev", *pruned, "(", "-name", "*porterd*", "-o",
                       "-name", "*porterctl*", ")", "-print").stdout.splitlines())
