@@ -39,6 +39,40 @@ def kernel_takes_filters():
         return False
 
 
+def own_control_groups():
+    """The directories of this process in those hierarchies that systemd uses."""
+    mounted = pathlib.Path("/sys/fs/cgroup")
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        hierarchies = {"name=systemd": [mounted / "systemd"],
+                       "": [mounted / "unified", mounted]}.get(controllers, [])
+        for hierarchy in hierarchies:
+            directory = hierarchy / path.lstrip("/")
+            if (directory / "cgroup.procs").exists():
+                yield directory
+
+
+class ControlGroup:
+    """A control group of its own in each hierarchy: two systemds in one would end each other's units."""
+
+    def __init__(self, name):
+        self.directories = [directory / name for directory in own_control_groups()]
+        for directory in self.directories:
+            directory.mkdir()
+
+    def enter(self):
+        for directory in self.directories:
+            (directory / "cgroup.procs").write_text(str(os.getpid()))
+
+    def remove(self):
+        for directory in self.directories:
+            for below, _, _ in os.walk(directory, topdown=False):
+                try:
+                    os.rmdir(below)
+                except OSError:
+                    pass  # a process that has not quite ended
+
+
 class Machine:
     """Boots TREE, which stays as it is: what the system writes goes to memory."""
 
@@ -48,6 +82,7 @@ class Machine:
         self.name = f"porterd-{os.getpid()}"
         self.nspawn = None
         self.init = None
+        self.control_group = None
         self.console = tempfile.NamedTemporaryFile(prefix="porterd-console-")
 
     def __enter__(self):
@@ -74,8 +109,10 @@ class Machine:
             print("# this kernel hangs when it is given a filter: booting without any")
             # logind, alone of what is there, filters a socket of its own.
             command += ["--setenv=SYSTEMD_SECCOMP=0", "systemd.mask=systemd-logind.service"]
+        self.control_group = ControlGroup(self.name)
         self.nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment,
-                                       stdout=self.console, stderr=subprocess.STDOUT)
+                                       stdout=self.console, stderr=subprocess.STDOUT,
+                                       preexec_fn=self.control_group.enter)
         deadline = time.monotonic() + BOOT_SECONDS
         while time.monotonic() < deadline:
             if self.nspawn.poll() is not None:
@@ -119,6 +156,8 @@ class Machine:
                 self.nspawn.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
+        if self.control_group:
+            self.control_group.remove()
         # nspawn leaves these behind where no machined cleans up after it.
         shutil.rmtree(f"/run/systemd/nspawn/propagate/{self.name}", ignore_errors=True)
         self.tree.parent.joinpath(f".#{self.tree.name}.lck").unlink(missing_ok=True)
