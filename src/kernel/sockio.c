@@ -136,52 +136,111 @@ static int take_attestation(const struct cmsghdr *header, struct sockio_sender *
 	}
 }
 
-ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender, int flags)
+static void prepare_attested(struct msghdr *message, struct iovec *part, union control_attested *control,
+			     struct sockio_sender *sender)
 {
-	union control_attested control;
-	struct iovec part = { buffer, size };
-	struct msghdr message = {
-		.msg_name = &ret_sender->address,
-		.msg_namelen = sizeof(ret_sender->address),
-		.msg_iov = &part,
+	*message = (struct msghdr){
+		.msg_name = &sender->address,
+		.msg_namelen = sizeof(sender->address),
+		.msg_iov = part,
 		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		.msg_control = control,
+		.msg_controllen = sizeof(*control),
 	};
+	sender->attested = false;
+	sender->pidfd = -EBADF;
+	sender->label[0] = '\0';
+}
+
+/* Takes what came with a message over. 0, or -EBADMSG with all of it closed. */
+static int take_attested(struct msghdr *message, struct sockio_sender *sender)
+{
 	struct fdset unwanted;
-	ssize_t received;
 	int r = 0;
 
-	ret_sender->attested = false;
-	ret_sender->pidfd = -EBADF;
-	ret_sender->label[0] = '\0';
 	fdset_init(&unwanted);
-
-	received = receive_message(fd, &message, flags | MSG_TRUNC);
-	if (received < 0)
-		return received;
-
-	ret_sender->address_size = message.msg_namelen;
+	sender->address_size = message->msg_namelen;
 	/* The kernel does not promise a NUL behind a path. */
-	if (message.msg_namelen < sizeof(ret_sender->address))
-		((char *)&ret_sender->address)[message.msg_namelen] = '\0';
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+	if (message->msg_namelen < sizeof(sender->address))
+		((char *)&sender->address)[message->msg_namelen] = '\0';
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
 		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
 			take_rights(h, &unwanted);
 			r = -EBADMSG;
-		} else if (take_attestation(h, ret_sender) < 0) {
+		} else if (take_attestation(h, sender) < 0) {
 			r = -EBADMSG;
 		}
 	}
 
 	fdset_clear(&unwanted);
-	if (message.msg_flags & MSG_CTRUNC)
+	if (message->msg_flags & MSG_CTRUNC)
 		r = -EBADMSG;
-	if (r < 0) {
-		sockio_sender_clear(ret_sender);
-		return r;
+	if (r < 0)
+		sockio_sender_clear(sender);
+	return r;
+}
+
+ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender, int flags)
+{
+	union control_attested control;
+	struct iovec part = { buffer, size };
+	struct msghdr message;
+	ssize_t received;
+	int r;
+
+	prepare_attested(&message, &part, &control, ret_sender);
+	received = receive_message(fd, &message, flags | MSG_TRUNC);
+	if (received < 0)
+		return received;
+	r = take_attested(&message, ret_sender);
+	return r < 0 ? r : received;
+}
+
+int sockio_receive_datagrams(int fd, struct sockio_datagram *datagrams, size_t count)
+{
+	union control_attested controls[SOCKIO_DATAGRAMS_MAX];
+	struct mmsghdr messages[SOCKIO_DATAGRAMS_MAX];
+	struct iovec parts[SOCKIO_DATAGRAMS_MAX];
+	int received;
+
+	count = MIN_OF(count, (size_t)SOCKIO_DATAGRAMS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		parts[i] = (struct iovec){ datagrams[i].buffer, datagrams[i].room };
+		prepare_attested(&messages[i].msg_hdr, &parts[i], &controls[i], &datagrams[i].sender);
 	}
-	return received;
+	do
+		received = recvmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC, NULL);
+	while (received < 0 && errno == EINTR);
+
+	for (int i = 0; i < received; i++) {
+		int r = take_attested(&messages[i].msg_hdr, &datagrams[i].sender);
+
+		datagrams[i].size = r < 0 ? r : (ssize_t)messages[i].msg_len;
+	}
+	return received < 0 ? -errno : received;
+}
+
+int sockio_return_datagrams(int fd, const struct sockio_datagram *datagrams, size_t count)
+{
+	struct mmsghdr messages[SOCKIO_DATAGRAMS_MAX];
+	struct iovec parts[SOCKIO_DATAGRAMS_MAX];
+	int sent;
+
+	count = MIN_OF(count, (size_t)SOCKIO_DATAGRAMS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		parts[i] = (struct iovec){ datagrams[i].buffer, (size_t)datagrams[i].size };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = (void *)(uintptr_t)&datagrams[i].sender.address,
+			.msg_namelen = datagrams[i].sender.address_size,
+			.msg_iov = &parts[i],
+			.msg_iovlen = 1,
+		};
+	}
+	do
+		sent = sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+
+	return sent < 0 ? -errno : sent;
 }
 
 ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds, int flags)

@@ -46,6 +46,25 @@ ssize_t sockio_receive_packet(int fd, void *buffer, size_t size, bool *ret_end, 
 ssize_t sockio_receive_attested(int fd, void *buffer, size_t size, struct sockio_sender *ret_sender,
 				int flags);
 
+/* One of many datagrams. */
+struct sockio_datagram {
+	void *buffer;
+	size_t room;
+	ssize_t size; /* as sockio_receive_attested() returns it */
+	struct sockio_sender sender; /* valid for sizes >= 0 */
+};
+
+/* As many at once as one call brings, up to so many at a time. */
+#define SOCKIO_DATAGRAMS_MAX 32
+
+/* As sockio_receive_attested() for up to `count` datagrams that are there already; never blocks. Returns how many
+ * came, each with its own result, or -errno. */
+int sockio_receive_datagrams(int fd, struct sockio_datagram *datagrams, size_t count);
+
+/* Sends datagrams back to the addresses of their senders; never blocks. Returns how many of the first ones went, or
+ * why the first one did not. */
+int sockio_return_datagrams(int fd, const struct sockio_datagram *datagrams, size_t count);
+
 /* Receives one message, or some of a stream's bytes, and the fds that came along, into the empty set `fds`.
  * -EBADMSG as above, and for a packet longer than `size`; -EMFILE: this process can't hold all the fds, so all were
  * closed. In both cases the message is consumed and its bytes are in the buffer, as far as they fit. */

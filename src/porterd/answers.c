@@ -4,6 +4,8 @@
  */
 #include "porterd/answers.h"
 
+#include <sys/un.h>
+
 #include "kernel/return_address.h"
 #include "kernel/sockopt.h"
 #include "porterd/server.h"
@@ -27,6 +29,7 @@ struct answers {
 	struct server *server;
 	int fd;
 	int half_full; /* bytes that the kernel charges to the socket */
+	int charged;   /* it charges at most so many now */
 	struct waiting *first;
 	size_t n_waiting, waiting_bytes;
 	sd_event_source *retry;
@@ -64,6 +67,21 @@ static int send_aside(const void *data, size_t size, const struct return_address
 	return fd < 0 ? -errno : send_to(fd, data, size, to);
 }
 
+/* How much the kernel charges for a datagram at most: the memory that it takes. */
+static int charge_of(size_t size)
+{
+	return 2 * (int)size + 4096;
+}
+
+/* Is the send buffer half full, or will it be with so many bytes more? The kernel is asked only where what was sent
+ * since it was asked last could have filled it. */
+static bool is_half_full(struct answers *answers, int more)
+{
+	if (answers->charged + more > answers->half_full)
+		answers->charged = sockopt_unread(answers->fd);
+	return answers->charged + more > answers->half_full;
+}
+
 /* 0; -EAGAIN: try again; or why there is no answer. */
 static int send_now(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
 {
@@ -74,10 +92,12 @@ static int send_now(struct answers *answers, const void *data, size_t size, cons
 		return r;
 
 	r = -EPERM;
-	if (to->address.ss_family == AF_UNIX && sockopt_unread(answers->fd) > answers->half_full)
+	if (to->address.ss_family == AF_UNIX && is_half_full(answers, 0))
 		r = send_aside(data, size, &address);
-	if (r == -EPERM || r == -ECONNREFUSED)
+	if (r == -EPERM || r == -ECONNREFUSED) {
 		r = send_to(answers->fd, data, size, &address);
+		answers->charged += charge_of(size);
+	}
 	return_address_clear(&address);
 	return r;
 }
@@ -148,6 +168,52 @@ void answers_send(struct answers *answers, const void *data, size_t size, const 
 		keep(answers, data, size, to);
 	else if (r < 0)
 		drop(answers, r);
+}
+
+/* May it go straight to the address that it came from? The way to a path is looked at first (return_address). */
+static bool goes_straight(const struct sockio_datagram *datagram)
+{
+	const struct sockio_sender *sender = &datagram->sender;
+	const struct sockaddr_un *address = (const struct sockaddr_un *)(const void *)&sender->address;
+
+	if (datagram->size < 0)
+		return false;
+	return address->sun_family != AF_UNIX ? sender->address_size > sizeof(sa_family_t)
+					      : sender->address_size > offsetof(struct sockaddr_un, sun_path) &&
+							address->sun_path[0] == '\0';
+}
+
+/* How many of the first can be sent by one call, because nothing speaks against any of them. */
+static size_t count_straight(struct answers *answers, const struct sockio_datagram *datagrams, size_t count)
+{
+	size_t n = 0;
+	int charge = 0;
+
+	/* Whoever waits, waits for all that come later. */
+	for (; !answers->first && n < count && goes_straight(&datagrams[n]); n++) {
+		if (is_half_full(answers, charge))
+			break;
+		charge += charge_of((size_t)datagrams[n].size);
+	}
+	return n;
+}
+
+void answers_return(struct answers *answers, const struct sockio_datagram *datagrams, size_t count)
+{
+	for (size_t i = 0; i < count;) {
+		size_t straight = count_straight(answers, datagrams + i, count - i);
+		int sent = straight > 1 ? sockio_return_datagrams(answers->fd, datagrams + i, straight) : 0;
+
+		if (sent > 0) {
+			for (int k = 0; k < sent; k++)
+				answers->charged += charge_of((size_t)datagrams[i++].size);
+			continue;
+		}
+		/* This one by itself, which also finds out why it is another case than the others. */
+		if (datagrams[i].size >= 0)
+			answers_send(answers, datagrams[i].buffer, (size_t)datagrams[i].size, &datagrams[i].sender);
+		i++;
+	}
 }
 
 static struct waiting *unlink_waiting(struct answers *answers, struct waiting **at)

@@ -21,5 +21,9 @@ struct server;
 int answers_new(struct answers **ret, struct server *server, int fd);
 void answers_free(struct answers *answers);
 
+/* Sends datagrams back to those who sent them, as answers_send() would one after the other; those without a size
+ * (negative) are passed over. */
+void answers_return(struct answers *answers, const struct sockio_datagram *datagrams, size_t count);
+
 /* Sends, keeps for later, or drops and counts: also where there is no way back (kernel/return_address). */
 void answers_send(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to);

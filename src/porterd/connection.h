@@ -55,6 +55,7 @@ struct listener {
 	const struct protocol *protocol;
 	struct listener *next;
 	struct answers *answers; /* of a datagram socket */
+	bool queued;		 /* the last time more than one datagram was there at once */
 	bool paused;
 };
 

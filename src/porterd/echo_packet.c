@@ -126,27 +126,83 @@ const struct protocol echo_packet_protocol = {
 	.serve = echo_packet_serve,
 };
 
-static void echo_datagrams(struct listener *listener)
+/* 1, or 0 for none. */
+static int echo_one(struct listener *listener)
 {
 	struct server *server = listener->server;
+	struct sockio_sender sender;
+	ssize_t received = sockio_receive_attested(listener->source.fd, server->buffer.data, server->buffer.size,
+						   &sender, MSG_DONTWAIT);
 
-	for (unsigned i = 0; i < DATAGRAMS_PER_ROUND; i++) {
-		struct sockio_sender sender;
-		ssize_t received = sockio_receive_attested(listener->source.fd, server->buffer.data,
-							   server->buffer.size, &sender, MSG_DONTWAIT);
+	if (received == -EBADMSG)
+		server->counts.unattested++;
+	if (received < 0)
+		return received == -EBADMSG;
+	server->counts.requests++;
+	if ((size_t)received > server->buffer.size)
+		server->counts.oversized++;
+	else
+		answers_send(listener->answers, server->buffer.data, (size_t)received, &sender);
+	sockio_sender_clear(&sender);
+	return 1;
+}
 
-		if (received == -EBADMSG) {
+/* As many as are there, up to a bound, by one call each way. Returns how many. */
+static int echo_many(struct listener *listener, size_t max)
+{
+	struct server *server = listener->server;
+	struct sockio_datagram datagrams[SOCKIO_DATAGRAMS_MAX];
+	size_t room = server->batch.size / SOCKIO_DATAGRAMS_MAX;
+	int count;
+
+	for (size_t i = 0; i < SOCKIO_DATAGRAMS_MAX; i++) {
+		datagrams[i].buffer = server->batch.data + i * room;
+		datagrams[i].room = room;
+	}
+	count = sockio_receive_datagrams(listener->source.fd, datagrams, MIN_OF(max, (size_t)SOCKIO_DATAGRAMS_MAX));
+	for (int i = 0; i < count; i++) {
+		if (datagrams[i].size < 0) {
 			server->counts.unattested++;
 			continue;
 		}
-		if (received < 0)
-			return;
 		server->counts.requests++;
-		if ((size_t)received > server->buffer.size)
+		if ((size_t)datagrams[i].size > room) {
 			server->counts.oversized++;
-		else
-			answers_send(listener->answers, server->buffer.data, (size_t)received, &sender);
-		sockio_sender_clear(&sender);
+			sockio_sender_clear(&datagrams[i].sender);
+			datagrams[i].size = -EMSGSIZE;
+		}
+	}
+	if (count > 0)
+		answers_return(listener->answers, datagrams, (size_t)count);
+	for (int i = 0; i < count; i++)
+		if (datagrams[i].size >= 0)
+			sockio_sender_clear(&datagrams[i].sender);
+	return count < 0 ? 0 : count;
+}
+
+/* Many at once are cheaper by one call, a single one is dearer: so only where the last time showed a queue. */
+static void echo_datagrams(struct listener *listener)
+{
+	size_t taken = 0;
+
+	if (!listener->queued)
+		taken = (size_t)echo_one(listener);
+	listener->queued = false;
+	while (taken < DATAGRAMS_PER_ROUND) {
+		int count;
+
+		if (!listener->server->batch.data && server_batch_open(listener->server) < 0) {
+			if (echo_one(listener) == 0)
+				return;
+			taken++;
+			continue;
+		}
+		count = echo_many(listener, DATAGRAMS_PER_ROUND - taken);
+		taken += (size_t)count;
+		listener->queued = listener->queued || count > 1;
+		/* What came in the meantime is told by epoll. */
+		if (count < SOCKIO_DATAGRAMS_MAX)
+			return;
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "kernel/fdset.h"
+#include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
 #include "porterd/opener_client.h"
@@ -31,6 +32,17 @@ int server_buffer_open(struct server_buffer *buffer)
 	if (data == MAP_FAILED)
 		return -errno;
 	*buffer = (struct server_buffer){ .data = data, .size = size };
+	return 0;
+}
+
+int server_batch_open(struct server *server)
+{
+	size_t size = server->buffer.size * SOCKIO_DATAGRAMS_MAX;
+	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	server->batch = (struct server_buffer){ .data = data, .size = size };
 	return 0;
 }
 
@@ -294,6 +306,7 @@ void server_close(struct server *server)
 	}
 	opener_client_free(server->opener);
 	server_buffer_close(&server->buffer);
+	server_buffer_close(&server->batch);
 	pipe_pool_clear(&server->pipes);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->idle);

@@ -45,6 +45,7 @@ struct server {
 	struct loop loop;
 	struct recorder *recorder;
 	struct server_buffer buffer;
+	struct server_buffer batch; /* for many datagrams at once; only there once it was needed */
 	struct server_counts counts;
 	struct opener_client *opener;
 	struct pipe_pool pipes;
@@ -80,6 +81,9 @@ struct server_options {
 /* Memory for it is only used where it is touched. */
 int server_buffer_open(struct server_buffer *buffer);
 void server_buffer_close(struct server_buffer *buffer);
+
+/* Makes room for SOCKIO_DATAGRAMS_MAX datagrams, each as large as any can be. */
+int server_batch_open(struct server *server);
 
 /* Sets everything up but the sockets. The recorder stays the caller's. */
 int server_open(struct server *server, const struct server_options *options, struct recorder *recorder);

@@ -247,6 +247,47 @@ def datagram_send_buffer_filled_by_lazy_readers():
             equal(len(client.recv(40000)), 30000, "a lazy one's first answer")
 
 
+def client_of(program, name):
+    """Bound to a path, to an abstract address (@), or to none."""
+    client = program.datagram_client(None if not name or name.startswith("@") else name)
+    if name and name.startswith("@"):
+        client.bind(f"\0{program.directory}/{name}")
+    return client
+
+
+@test
+def datagrams_in_a_queue_are_answered_each_by_itself():
+    """Those that wait together are received and sent together, whoever they are from, and whatever ails some."""
+    with start_datagrams() as program:
+        for _ in range(3):
+            clients = [client_of(program, name) for name in ("@one", "path", None, "@two")]
+            gone = client_of(program, "@gone")
+            wanted = {client: [] for client in clients}
+            gone.send(b"warm")
+            equal(gone.recv(10), b"warm")
+            program.process.send_signal(signal.SIGSTOP)
+            for number, sender in enumerate((0, 3, "gone", 0, 2, 1, 3, 0, 3)):
+                data = b"%d " % number * (1 if number % 2 else 1000 * number) + b"."
+                if sender == "gone":
+                    gone.send(data)
+                    gone.close()
+                    continue
+                clients[sender].send(data)
+                if clients[sender].getsockname():
+                    wanted[clients[sender]].append(data)
+            program.process.send_signal(signal.SIGCONT)
+            for client in clients:
+                equal([client.recv(100000) for _ in wanted[client]] == wanted[client], True, "answers in order")
+            for client in clients:
+                client.setblocking(False)
+                try:
+                    raise AssertionError(f"one more answer: {client.recv(100)}")
+                except BlockingIOError:
+                    pass
+                client.close()
+            os.unlink(os.path.join(program.directory, "path"))
+
+
 def check_no_answer_to(program, victim, change):
     """Sends from a socket whose path is something else by the time of the answer."""
     path = os.path.join(program.directory, "client")
