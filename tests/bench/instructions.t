@@ -60,7 +60,9 @@ def run_once(name, arguments, exchange, count):
     """Instructions of a whole porterd with `count` exchanges on one connection."""
     with tempfile.TemporaryDirectory() as directory:
         out = os.path.join(directory, "out")
-        wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        # What sd-event does, once a second, is none of an exchange.
+        wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}",
+                   "--toggle-collect=sd_event_run", "--collect-atstart=yes"]
         with Program(name=name, arguments=arguments, wrapper=wrapper) as program:
             with program.connect() as client:
                 client.settimeout(60)
