@@ -69,7 +69,7 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
 	 * served before epoll learns of the connection costs no epoll at all. */
 	protocol->ready(connection, EPOLLIN);
-	if (connection->closed)
+	if (connection->closed || connection->resting)
 		return 0;
 
 	r = loop_add(&server->loop, &connection->source, connection->events);
@@ -121,6 +121,39 @@ void connection_watch(struct connection *connection, uint32_t events)
 	connection->events = events;
 	if (connection->watched)
 		(void)loop_change(&connection->server->loop, &connection->source, events);
+}
+
+/* What this process or the machine has too little of, just now. */
+static bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+bool connection_rest(struct connection *connection, int error)
+{
+	if (!is_shortage(error))
+		return false;
+	/* Out of the epoll set: an end would be told again and again, and can't be received either. */
+	if (connection->watched)
+		loop_remove(&connection->server->loop, &connection->source);
+	connection->watched = false;
+	connection->resting = true;
+	server_pause(connection->server, -error);
+	return true;
+}
+
+void connection_resume(struct connection *connection)
+{
+	int r;
+
+	if (!connection->resting)
+		return;
+	connection->events = EPOLLIN;
+	r = loop_add(&connection->server->loop, &connection->source, EPOLLIN);
+	connection->watched = r >= 0;
+	connection->resting = r < 0;
+	if (r < 0)
+		server_pause(connection->server, -r);
 }
 
 void connection_drain(struct connection *connection)
@@ -214,6 +247,14 @@ void listener_pause(struct listener *listener)
 	if (!listener->paused)
 		loop_remove(&listener->server->loop, &listener->source);
 	listener->paused = true;
+}
+
+void listener_rest(struct listener *listener, int error)
+{
+	if (!is_shortage(error))
+		return;
+	listener_pause(listener);
+	server_pause(listener->server, -error);
 }
 
 void listener_resume(struct listener *listener)

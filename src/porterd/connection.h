@@ -68,6 +68,7 @@ struct connection {
 	uint32_t events; /* what epoll watches for */
 	bool watched;	 /* is in the epoll set */
 	bool closed;
+	bool resting; /* see connection_rest() */
 	struct quota_share share;
 	struct patience_entry patience;
 };
@@ -83,6 +84,9 @@ void listener_free(struct listener *listener);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
 
+/* Receiving from it failed. If that was for want of something, it rests, and is tried again in a moment. */
+void listener_rest(struct listener *listener, int error);
+
 /* Takes a connected socket over and serves what is already there. */
 int connection_add(struct server *server, const struct protocol *protocol, int fd /* consumes fd */);
 
@@ -91,6 +95,11 @@ void connection_close(struct connection *connection);
 
 /* Changes what epoll watches for, if it is something else. */
 void connection_watch(struct connection *connection, uint32_t events);
+
+/* Receiving from it failed. If that was for want of something, and no fault of the client's, the connection rests
+ * until server_pause() is over, and the answer is true. */
+bool connection_rest(struct connection *connection, int error);
+void connection_resume(struct connection *connection);
 
 /* Makes the connection read what was received before, and then an end. */
 void connection_drain(struct connection *connection);

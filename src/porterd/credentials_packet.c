@@ -91,7 +91,7 @@ static int serve_packet(struct credentials_packet *state)
 	int r;
 
 	if (received < 0)
-		return (int)received;
+		return connection_rest(&state->connection, (int)received) ? -EAGAIN : (int)received;
 	if (end)
 		return -ECONNRESET;
 	r = run_packet(&state->call, &state->caller, server->buffer.data, (size_t)received);
@@ -163,8 +163,10 @@ static void credentials_datagrams(struct listener *listener)
 			server->counts.unattested++;
 			continue;
 		}
-		if (received < 0)
+		if (received < 0) {
+			listener_rest(listener, (int)received);
 			return;
+		}
 		answer_datagram(listener, &sender, (size_t)received);
 		sockio_sender_clear(&sender);
 	}

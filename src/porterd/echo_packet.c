@@ -76,7 +76,8 @@ static void echo_packet_ready(struct connection *connection, uint32_t events)
 	if (received == -EAGAIN)
 		return;
 	if (received < 0 || end) {
-		connection_close(connection);
+		if (!connection_rest(connection, (int)received))
+			connection_close(connection);
 		return;
 	}
 	/* Only a privileged sender can make a packet that nobody else could send back. */
@@ -134,10 +135,14 @@ static int echo_one(struct listener *listener)
 	ssize_t received = sockio_receive_attested(listener->source.fd, server->buffer.data, server->buffer.size,
 						   &sender, MSG_DONTWAIT);
 
-	if (received == -EBADMSG)
+	if (received == -EBADMSG) {
 		server->counts.unattested++;
-	if (received < 0)
-		return received == -EBADMSG;
+		return 1;
+	}
+	if (received < 0) {
+		listener_rest(listener, (int)received);
+		return 0;
+	}
 	server->counts.requests++;
 	if ((size_t)received > server->buffer.size)
 		server->counts.oversized++;
@@ -160,6 +165,8 @@ static int echo_many(struct listener *listener, size_t max)
 		datagrams[i].room = room;
 	}
 	count = sockio_receive_datagrams(listener->source.fd, datagrams, MIN_OF(max, (size_t)SOCKIO_DATAGRAMS_MAX));
+	if (count < 0)
+		listener_rest(listener, count);
 	for (int i = 0; i < count; i++) {
 		if (datagrams[i].size < 0) {
 			server->counts.unattested++;

@@ -135,7 +135,8 @@ static bool splice_in(struct echo_stream *echo)
 		return true;
 	}
 	if (received <= 0) {
-		connection_close(connection);
+		if (!connection_rest(connection, (int)received))
+			connection_close(connection);
 		return false;
 	}
 	connection->server->counts.requests++;
@@ -182,7 +183,8 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		return;
 	/* At the end nothing is left over: what was left over would have stopped the reading. */
 	if (received <= 0) {
-		connection_close(connection);
+		if (!connection_rest(connection, (int)received))
+			connection_close(connection);
 		return;
 	}
 	server->counts.requests++;

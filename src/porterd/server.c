@@ -142,8 +142,11 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	if (!server->draining && !server->full)
-		for_each_acceptor(server, listener_resume);
+	for (struct listener *l = server->listeners; l; l = l->next)
+		if (!server->draining && (l->answers || !server->full))
+			listener_resume(l);
+	for (struct connection *c = server->connections; c; c = c->next)
+		connection_resume(c);
 	return 0;
 }
 

@@ -98,5 +98,5 @@ void server_drain(struct server *server);
 /* A connection came or went: pauses and resumes listeners at the limit, arms the idle timer, ends a drain. */
 void server_connections_changed(struct server *server);
 
-/* accept() failed for want of something: listeners pause for a moment, told once in a while. */
+/* accept() or a receive failed for want of something: listeners pause for a moment, told once in a while. */
 void server_pause(struct server *server, int error);

@@ -278,6 +278,8 @@ static int run_stream(struct varlink_stream *stream)
 			connection_watch(stream->connection, EPOLLIN);
 			return 0;
 		}
+		if (r < 0 && connection_rest(stream->connection, r))
+			return 0;
 		if (r <= 0)
 			return r < 0 ? r : -ECONNRESET;
 		received = true;
@@ -341,7 +343,7 @@ static void varlink_stream_ready(struct connection *connection, uint32_t events)
 	if (!varlink->stream)
 		varlink->stream = stream_new(connection);
 	if (!varlink->stream) {
-		connection_close(connection);
+		(void)connection_rest(connection, -ENOMEM);
 		return;
 	}
 

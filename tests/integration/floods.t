@@ -26,14 +26,6 @@ ECHO = b"some bytes"
 INT = array.array("i").itemsize
 
 
-def preload():
-    """Makes the program take descriptors where a newer kernel would refuse them already at their sender. A
-    sanitizer's library or valgrind wants to be there first: then the kernel does as it does."""
-    library = os.path.join(BUILD, "tests", "integration", ".libs", "accept_rights.so")
-    sanitized = b"__asan_init" in open(PORTERD, "rb").read()
-    return [] if WRAPPER or sanitized or not os.path.exists(library) else ["env", f"LD_PRELOAD={library}"]
-
-
 def rights(count):
     return socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * count).tobytes()
 
@@ -102,8 +94,8 @@ def echo_answer(client):
 
 def flood(kind, name, message, answer, **options):
     """Every message that gets through is answered, the flooder's as others'."""
-    with Program(kind, name, wrapper=preload() + WRAPPER, **options) as program, program.connect() as other, \
-            program.connect() as flooder:
+    with Program(kind, name, wrapper=preload("accept_rights") + WRAPPER, **options) as program, \
+            program.connect() as other, program.connect() as flooder:
         def ask(client):
             client.send(message)
             return answer(client)
@@ -143,7 +135,7 @@ def credentials_seqpacket():
 
 def flood_datagrams(name, message):
     """What has no room for the attestation that it should bring is lost, so not all of it is answered."""
-    with Program(DATAGRAM, name, wrapper=preload() + WRAPPER) as program, \
+    with Program(DATAGRAM, name, wrapper=preload("accept_rights") + WRAPPER) as program, \
             program.datagram_client("other") as other, program.datagram_client("flooder") as flooder:
         def ask(client):
             client.send(message)

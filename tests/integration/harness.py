@@ -180,6 +180,14 @@ class Program:
             raise AssertionError("a sanitizer or valgrind found something")
 
 
+def preload(library):
+    """What to put in front of a program to change what its system calls give; [] where a sanitizer's library or
+    valgrind wants to be there first."""
+    path = os.path.join(BUILD, "tests", "integration", ".libs", f"{library}.so")
+    sanitized = b"__asan_init" in open(PORTERD, "rb").read()
+    return [] if WRAPPER or sanitized or not os.path.exists(path) else ["env", f"LD_PRELOAD={path}"]
+
+
 class Configured:
     """porterd with a directory of configuration: names and texts of files below it."""
 

@@ -54,7 +54,7 @@ def half_a_message_is_waited_for_so_long():
         late.sendall(CALL[:10])
         slow.sendall(CALL + CALL[:1])
         equal("parameters" in Varlink(slow).receive(), True, "what came before half a message")
-        between(closed_after(late), 0.9, 1 + TICK)
+        between(closed_after(late, lambda: trickle(slow)), 0.9, 1 + TICK)
         later.sendall(CALL[:10])
         between(closed_after(slow, lambda: trickle(slow)), 0, 1 + TICK)
         between(closed_after(later), 0.3, 1 + TICK)

@@ -106,6 +106,14 @@ def whoever_may_have_all_has_all():
         clients = served(program, user, 12)
         equal(len(clients), 12)
         close_all(clients)
+    # It stays so when porterd counts for another reason.
+    with configured(f"ConnectionsMax=12\nUserConnectionsMax=12\nUserBytesMax={1 << 20}\n", name="varlink") as program:
+        clients = [connect_as(program, user) for _ in range(2)]
+        equal([half_call(client, 600000) for client in clients], [True, False])
+        clients += [connect_as(program, user) for _ in range(11)]
+        for client in clients[2:]:
+            equal("parameters" in Varlink(client).call("io.porterd.Credentials.Check"), True)
+        close_all(clients)
 
 
 @test
@@ -203,6 +211,24 @@ def one_user_asks_for_so_many_files_at_a_time():
             equal(len(mine), 3, "when they have left")
             equal("files asked for" in program.log(), True, program.log())
             close_all(mine)
+    shutil.rmtree(directory)
+
+
+@test
+def what_was_answered_counts_no_more():
+    call = b'{"method":"io.porterd.Files.Open","parameters":{"file":"x"}}\0'
+    directory = tempfile.mkdtemp(prefix="porterd-quota-")
+    with socket.socket(socket.AF_UNIX, SEQPACKET) as opener:
+        opener.bind(os.path.join(directory, "opener"))
+        opener.listen()
+        opener.settimeout(PATIENCE)
+        with configured("UserOpensMax=2\n", name="varlink", arguments=[f"--opener={directory}/opener"]) as program, \
+                connect_as(program, A if ME == 0 else ME) as client:
+            for _ in range(5):
+                client.sendall(call)
+                asked, _ = opener.accept()
+                asked.close()
+                equal(Varlink(client).receive(), {"error": "io.porterd.Files.OpenerUnavailable"})
     shutil.rmtree(directory)
 
 

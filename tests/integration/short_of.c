@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Preloaded by tests: a kernel that is short of something. As long as there is a file $SHORT_OF, the system call whose
+ * name it begins with fails with the errno whose number follows.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+static bool fails(const char *name)
+{
+	const char *path = getenv("SHORT_OF");
+	FILE *file = path ? fopen(path, "re") : NULL;
+	int saved = errno, error = 0;
+	char word[32] = "";
+
+	if (!file)
+		return false;
+	if (fscanf(file, "%31s %d", word, &error) != 2 || strcmp(word, name) != 0)
+		error = 0;
+	(void)fclose(file);
+	errno = error ? error : saved;
+	return error != 0;
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+	int (*real)(int, struct sockaddr *, socklen_t *, int);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "accept4");
+	return fails("accept") ? -1 : real(fd, address, size, flags);
+}
+
+ssize_t recv(int fd, void *buffer, size_t size, int flags)
+{
+	ssize_t (*real)(int, void *, size_t, int);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "recv");
+	return fails("receive") ? -1 : real(fd, buffer, size, flags);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	ssize_t (*real)(int, struct msghdr *, int);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "recvmsg");
+	return fails("receive") ? -1 : real(fd, message, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+	int (*real)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "recvmmsg");
+	return fails("receive") ? -1 : real(fd, messages, count, flags, timeout);
+}
