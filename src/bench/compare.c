@@ -267,7 +267,9 @@ static int run_memory(const struct compare *compare, struct result *result)
 	side->shape = &bench->shape;
 	side->world = compare->world;
 
-	r = bench->porterd(side);
+	r = side_allow_fds(side);
+	if (r >= 0)
+		r = bench->porterd(side);
 	if (r >= 0) {
 		result->pss_kb = (double)process_memory_kb(&side->servers[0], "Pss:");
 		r = result->pss_kb < 0 ? -EACCES : side_make_fds(side, bench->shape.streams);

@@ -87,20 +87,6 @@ int side_receive_all(int fd, void *data, size_t size)
 
 /* --- the client's process ---------------------------------------------------------------------------------- */
 
-/* Connections of one client, and some descriptors besides. */
-static int allow_fds(size_t count)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
-	if (limit.rlim_cur >= count)
-		return 0;
-	limit.rlim_cur = count;
-	limit.rlim_max = limit.rlim_max > limit.rlim_cur ? limit.rlim_max : limit.rlim_cur;
-	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -EMFILE : 0;
-}
-
 static int run_turn(struct side *side)
 {
 	struct sample *sample = side->sample;
@@ -121,10 +107,8 @@ static int drive(void *data)
 {
 	const struct driver *driver = data;
 	struct side *side = driver->side;
-	int r = allow_fds(side->shape->streams + 64);
+	int r = side->load->open(side);
 
-	if (r >= 0)
-		r = side->load->open(side);
 	/* What is to be done comes as a byte; how it went goes back. The parent's end is the end. */
 	for (;;) {
 		char command;
@@ -193,10 +177,26 @@ void sides_free(struct side *sides)
 	(void)munmap(sides, 2 * sizeof(*sides));
 }
 
+int side_allow_fds(const struct side *side)
+{
+	size_t count = side->shape->streams + 64;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur >= count)
+		return 0;
+	limit.rlim_cur = count;
+	limit.rlim_max = limit.rlim_max > limit.rlim_cur ? limit.rlim_max : limit.rlim_cur;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -EMFILE : 0;
+}
+
 int side_open(struct side *side, side_start start)
 {
-	int r = start(side);
+	int r = side_allow_fds(side);
 
+	if (r >= 0)
+		r = start(side);
 	if (r >= 0 && side->fd >= 0)
 		r = set_patience(side->fd);
 	if (r >= 0)

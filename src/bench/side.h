@@ -67,6 +67,10 @@ struct side {
 struct side *sides_new(void);
 void sides_free(struct side *sides /* consumed, both closed */);
 
+/* Lets this process, and what it starts afterwards, have the shape's connections and some descriptors besides: by a
+ * limit of 1,024, which is usual, the last of many connections would wait in the server's socket for ever. -EMFILE */
+int side_allow_fds(const struct side *side);
+
 /* Starts the server, and the client, which connects. */
 int side_open(struct side *side, side_start start);
 

@@ -84,8 +84,14 @@ def every_case_is_listed():
     equal([name for name in TRANSPORTS if name not in listed], [], "transports that are not listed")
 
 
+def usual_descriptors():
+    """What a login shell or a package's build allows without being asked for more."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
 @test
 def every_case_of_the_daemon_runs():
+    usual_descriptors()
     for name in names():
         if name in TRANSPORTS + MANY:
             continue
@@ -99,6 +105,7 @@ def every_case_of_the_daemon_runs():
 def cases_with_many_connections_run():
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < DESCRIPTORS:
         raise Skip(f"a process may not have {DESCRIPTORS} descriptors here")
+    usual_descriptors()
     for name in MANY:
         case = bench_json(f"--case={name}")["cases"][0]
         equal(case["case"], name)
