@@ -60,7 +60,7 @@ struct row {
 static const struct row users[] = {
 	{ "by number", X "AllowUser=1000\n", .who = ALICE, YES },
 	{ "by name", X "AllowUser=root\n", .who = ROOT, YES },
-	{ "by the name of another", X "AllowUser=daemon\n", .who = { 1, 1 }, YES },
+	{ "by the name of another", X "AllowUser=daemon\n", .who = { .uid = 1, .gid = 1 }, YES },
 	{ "the name of another, not his", X "AllowUser=daemon\n", .who = ALICE, NO, NO_USER },
 	{ "root is in no list by himself", X "AllowUser=1000\n", .who = ROOT, NO, NO_USER },
 	{ "the last of a list", X "AllowUser=1 2 3 1000\n", .who = ALICE, YES },
@@ -80,24 +80,24 @@ static const struct row users[] = {
 	{ "a number beyond 32 bits", X "AllowUser=4294968296\n", .who = ALICE, NO, BROKEN, "4294968296" },
 	{ "commas", X "AllowUser=1000,1\n", .who = ALICE, NO, BROKEN, "there is no user \"1000,1\"" },
 	{ "everybody", X "AllowUser=*\n", .who = ALICE, NO, BROKEN, "there is no user \"*\"" },
-	{ "65534", X "AllowUser=65534\n", .who = { 65534, 65534 }, NO, BROKEN, "who can't be named" },
+	{ "65534", X "AllowUser=65534\n", .who = { .uid = 65534, .gid = 65534 }, NO, BROKEN, "who can't be named" },
 	{ "who has left", X "AllowUser=1000\n", .who = { 1000, 1000, .gone = true }, NO, "has exited" },
 };
 
 static const struct row groups[] = {
 	{ "primary", X "AllowGroup=1000\n", .who = ALICE, YES },
 	{ "supplementary", X "AllowGroup=4\n", .who = { 1000, 1000, .groups = { 7, 4 } }, YES },
-	{ "by name", X "AllowGroup=root\n", .who = { 1000, 0 }, YES },
+	{ "by name", X "AllowGroup=root\n", .who = { .uid = 1000, .gid = 0 }, YES },
 	{ "the second of a list", X "AllowGroup=5 4\n", .who = { 1000, 1000, .groups = { 4 } }, YES },
 	{ "another", X "AllowGroup=4\n", .who = { 1000, 1000, .groups = { 5, 40 } }, NO, NO_GROUP },
-	{ "the user of that number", X "AllowGroup=4\n", .who = { 4, 1000 }, NO, NO_GROUP },
-	{ "the group of a user's number", X "AllowUser=4\n", .who = { 1000, 4 }, NO, NO_USER },
+	{ "the user of that number", X "AllowGroup=4\n", .who = { .uid = 4, .gid = 1000 }, NO, NO_GROUP },
+	{ "the group of a user's number", X "AllowUser=4\n", .who = { .uid = 1000, .gid = 4 }, NO, NO_USER },
 	{ "root is in none by himself", X "AllowGroup=4\n", .who = ROOT, NO, NO_GROUP },
-	{ "65534", X "AllowGroup=65534\n", .who = { 1000, 65534 }, NO, BROKEN, "who can't be named" },
+	{ "65534", X "AllowGroup=65534\n", .who = { .uid = 1000, .gid = 65534 }, NO, BROKEN, "who can't be named" },
 	{ "the beginning of a name", X "AllowGroup=roo\n", .who = ROOT, NO, BROKEN, "there is no group \"roo\"" },
-	{ "with the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { 1000, 4 }, YES },
-	{ "without the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { 1001, 4 }, NO, NO_USER },
-	{ "but the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { 1000, 5 }, NO, NO_GROUP },
+	{ "with the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { .uid = 1000, .gid = 4 }, YES },
+	{ "without the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { .uid = 1001, .gid = 4 }, NO, NO_USER },
+	{ "but the user", X "AllowUser=1000\nAllowGroup=4\n", .who = { .uid = 1000, .gid = 5 }, NO, NO_GROUP },
 };
 
 static const struct row units[] = {

@@ -253,13 +253,14 @@ START_TEST(a_file_that_is_renewed)
 	while (racer == 0) {
 		make_file("next");
 		(void)renameat(arena, "next", arena, "file");
-		(void)usleep(20);
+		(void)usleep(200);
 	}
 
 	while (now() < end)
 		open_once(&grant);
 	(void)fprintf(stderr, "# %lu times tried, %lu times opened\n", tries, successes);
-	ck_assert_uint_eq(successes, tries);
+	/* Now and then somebody who never gets to run in between misses all of them. */
+	ck_assert_uint_le((tries - successes) * 500, tries);
 }
 END_TEST
 
