@@ -48,8 +48,7 @@ def main(secret, victim):
     for path in ("/etc/shadow", "/etc/gshadow", secret, "/proc/1/environ", "/proc/kmsg", "/dev/mem", "/dev/kmsg",
                  f"/proc/{victim}/environ", f"/proc/{victim}/mem"):
         attempt(f"reads {path}", lambda: pathlib.Path(path).open("rb").read(1))
-    for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs",
-                 "/proc/self/oom_score_adj_", "/run/porterd/io.porterd"):
+    for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs"):
         attempt(f"writes {path}", lambda: os.close(os.open(path, os.O_WRONLY)))
     for pid in (1, victim):
         attempt(f"signals {pid}", os.kill, pid, 0)

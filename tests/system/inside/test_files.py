@@ -106,7 +106,7 @@ def links_are_followed_only_within():
     with client.Varlink() as varlink, varlink.open("within") as file:
         equal(file.read(), b"by link")
     for name in ("plain", "beyond"):
-        refused(name)
+        equal(refused(name).name, "NotPermitted", name)
 
 
 @test

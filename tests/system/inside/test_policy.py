@@ -83,7 +83,9 @@ def a_policy_that_others_can_write_is_refused():
 def a_policy_of_another_owner_is_refused():
     policy(grant("key", secret("key"), "AllowUser=root"))
     os.chown(POLICIES / "test.conf", 65534, 65534)
+    after = cursor()
     equal(is_open("key"), False)
+    said_since(after, f"{POLICIES}/test.conf")
 
 
 @test
