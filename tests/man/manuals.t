@@ -120,6 +120,21 @@ def cross_references_lead_somewhere():
     equal(sorted(name for name in own if "porter_" not in name and name not in pointed), [], "manuals nobody points to")
 
 
+@test
+def tests_that_are_named_are_there():
+    groups = re.findall(r"\[_(.*?)_\]", TEXTS["porterd-security.7"], re.DOTALL)
+    names = [" ".join(name.split()) for group in groups for name in re.split(r"_,\s_", group)]
+    equal(len(names) > 10, True, f"tests are named: {names}")
+    for name in names:
+        group, _, function = name.removeprefix("system: ").partition(": ")
+        if group == name:
+            path = os.path.join(SOURCE, name)
+            equal(os.path.exists(path) or os.path.exists(f"{path}.c"), True, name)
+        else:
+            text = source("tests", "system", "inside", f"test_{group}.py")
+            equal(f"\ndef {function.replace(' ', '_')}" in text, True, name)
+
+
 def help_of(program):
     return subprocess.run([os.path.join(BUILD, program), "--help"], stdout=subprocess.PIPE, text=True,
                           check=True).stdout
