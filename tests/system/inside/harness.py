@@ -111,6 +111,11 @@ def dpkg(*arguments):
     return run("dpkg", *arguments, timeout=120, env=INSTALLING)
 
 
+def version():
+    """Of the product that the installed package was made of."""
+    return run("dpkg-query", "--show", "--showformat=${source:Upstream-Version}", "porterd").stdout
+
+
 def install():
     """Installs the package, again or anew: the one that was given, or else the archive's."""
     if PACKAGE.exists():

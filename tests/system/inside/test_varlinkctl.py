@@ -6,7 +6,7 @@ import pathlib
 
 import client
 from harness import (OWN_UNIT, contains, equal, grant, only_if, policy, prop, run, secret, state,
-                     systemctl, systemd_version, test)
+                     systemctl, systemd_version, test, version)
 
 ADDRESS = "/run/porterd/io.porterd"
 REGISTRY = pathlib.Path("/run/varlink/registry")
@@ -18,7 +18,7 @@ HAVE_262 = only_if(systemd_version() >= 262)
 @HAVE
 def info_names_the_product_and_its_interfaces():
     said = run("varlinkctl", "info", ADDRESS).stdout
-    for part in ("porterd", "0.1.0", "io.porterd.Credentials", "io.porterd.Files",
+    for part in ("porterd", version(), "io.porterd.Credentials", "io.porterd.Files",
                  "org.varlink.service"):
         contains(said, part)
 
