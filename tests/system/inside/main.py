@@ -22,6 +22,7 @@ import test_varlinkctl
 import test_examples
 import test_servers
 import test_hardening
+import test_quotas
 import test_lifetime
 import test_burst
 
