@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Quotas: when users are counted, and that nothing of them stays.
+ */
+#include "daemon.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "tests/base/unit.h"
+
+#define USERS 300
+#define CLIENTS_MAX (2 * USERS)
+
+struct fixture {
+	struct daemon daemon;
+	int clients[CLIENTS_MAX];
+	size_t count;
+};
+
+static void fixture_open(struct fixture *fixture, size_t connections_max, size_t user_max)
+{
+	daemon_open(&fixture->daemon);
+	quota_init(&fixture->daemon.server.quota, connections_max, &(struct quota_settings){ .connections = user_max });
+	fixture->count = 0;
+}
+
+/* Connects as this user, if the test may. */
+static void connect_as(struct fixture *fixture, uid_t uid)
+{
+	uid_t own = geteuid();
+
+	ck_assert(own == uid || seteuid(uid) == 0);
+	fixture->clients[fixture->count++] = daemon_connect(&fixture->daemon, &echo_stream_protocol, 0);
+	ck_assert(own == uid || seteuid(own) == 0);
+}
+
+/* The last one leaves. */
+static void leave(struct fixture *fixture)
+{
+	fd_close(fixture->clients[--fixture->count]);
+	daemon_settle(&fixture->daemon);
+}
+
+static void fixture_close(struct fixture *fixture)
+{
+	while (fixture->count > 0)
+		fd_close(fixture->clients[--fixture->count]);
+	daemon_settle(&fixture->daemon);
+	ck_assert_uint_eq(fixture->daemon.server.n_connections, 0);
+	for (size_t kind = 0; kind < QUOTA_KINDS; kind++)
+		ck_assert_uint_eq(fixture->daemon.server.quota.limits[kind].total, 0);
+	for (size_t i = 0; i < QUOTA_BUCKETS; i++)
+		ck_assert_ptr_null(fixture->daemon.server.quota.users[i]);
+	daemon_close(&fixture->daemon);
+}
+
+/* Most connections are never asked whose they are. */
+START_TEST(nobody_is_asked_while_nobody_can_have_too_much)
+{
+	struct fixture fixture;
+	const struct server *server = &fixture.daemon.server;
+
+	fixture_open(&fixture, 100, 20);
+	for (size_t i = 0; i < 20; i++)
+		connect_as(&fixture, geteuid());
+	ck_assert(!server->quota.counting);
+	for (struct connection *c = server->connections; c; c = c->next)
+		ck_assert_ptr_null(c->share.user);
+
+	connect_as(&fixture, geteuid());
+	ck_assert(server->quota.counting);
+	for (struct connection *c = server->connections; c; c = c->next)
+		ck_assert_ptr_nonnull(c->share.user);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Who comes and goes at the limit does not make porterd look at everybody each time. */
+START_TEST(counting_goes_on_until_half_have_left)
+{
+	struct fixture fixture;
+	const struct quota *quota = &fixture.daemon.server.quota;
+
+	fixture_open(&fixture, 100, 20);
+	for (size_t i = 0; i < 21; i++)
+		connect_as(&fixture, geteuid());
+	while (fixture.count > 11) {
+		leave(&fixture);
+		ck_assert(quota->counting);
+	}
+	leave(&fixture);
+	ck_assert(!quota->counting);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* More users than there are buckets for: each is found again, and each is forgotten. */
+START_TEST(many_users_are_told_apart)
+{
+	struct fixture fixture;
+	const struct server *server = &fixture.daemon.server;
+
+	if (geteuid() != 0)
+		unit_skip("only root can be many users");
+	ck_assert_uint_gt(USERS, QUOTA_BUCKETS);
+	fixture_open(&fixture, 2000, 1);
+	for (uid_t round = 0; round < 2; round++)
+		for (uid_t uid = 0; uid < USERS; uid++)
+			connect_as(&fixture, 100000 + uid * 7);
+	daemon_settle(&fixture.daemon);
+	/* One of each stays, and the second was refused. */
+	ck_assert_uint_eq(server->n_connections, USERS);
+	ck_assert_uint_eq(server->quota.refused, USERS);
+	fixture_close(&fixture);
+}
+END_TEST
+
+static int connect_by_tcp(struct daemon *daemon, int listener)
+{
+	struct sockaddr_in address;
+	socklen_t size = sizeof(address);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), accepted;
+
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&address, size), 0);
+	accepted = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	ck_assert_int_ge(accepted, 0);
+	ck_assert_int_eq(connection_add(&daemon->server, &echo_stream_protocol, accepted), 0);
+	return client;
+}
+
+/* They are one user, and not root. */
+START_TEST(clients_whom_the_kernel_cannot_name_share_a_quota)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct fixture fixture;
+
+	fixture_open(&fixture, 100, 5);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listener, 16), 0);
+	while (fixture.count < 8)
+		fixture.clients[fixture.count++] = connect_by_tcp(&fixture.daemon, listener);
+	daemon_settle(&fixture.daemon);
+	ck_assert_uint_eq(fixture.daemon.server.n_connections, 5);
+	fd_close(listener);
+	fixture_close(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const struct unit_test tests[] = {
+		UNIT_TEST(nobody_is_asked_while_nobody_can_have_too_much),
+		UNIT_TEST(counting_goes_on_until_half_have_left),
+		UNIT_TEST(many_users_are_told_apart),
+		UNIT_TEST(clients_whom_the_kernel_cannot_name_share_a_quota),
+		{ 0 },
+	};
+
+	return unit_run("quota", tests, &(struct unit_around){ .seconds = 120 });
+}
