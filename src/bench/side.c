@@ -179,14 +179,17 @@ void sides_free(struct side *sides)
 
 int side_allow_fds(const struct side *side)
 {
-	size_t count = side->shape->streams + 64;
+	/* porterd also keeps a pidfd of each client that asked who it is. */
+	size_t needed = side->shape->streams + 64, wanted = needed + side->shape->streams;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
-	if (limit.rlim_cur >= count)
+	if (limit.rlim_cur >= wanted)
 		return 0;
-	limit.rlim_cur = count;
+	if (limit.rlim_max >= needed && limit.rlim_max < wanted)
+		wanted = limit.rlim_max;
+	limit.rlim_cur = wanted;
 	limit.rlim_max = limit.rlim_max > limit.rlim_cur ? limit.rlim_max : limit.rlim_cur;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -EMFILE : 0;
 }

@@ -325,6 +325,7 @@ int server_run(struct server *server)
 	server->active = true;
 	after_round(server);
 	(void)sd_notify(false, "READY=1");
+	tell_status(server);
 
 	r = loop_run(&server->loop, after_round, server);
 	tell_status(server);

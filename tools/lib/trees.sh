@@ -30,7 +30,8 @@ tree_run()
 }
 
 # tree_build_deb DIR SOURCE OUT: builds the package, source and all, in a copy of the
-# tree, from the archive that `make dist` makes.
+# tree. Upstream's archive is the checkout without debian/: what `make dist` adds is
+# made anew by every build, and has licenses of its own.
 tree_build_deb()
 {
 	local dir=$1 source=$2 out=$3 build
@@ -45,15 +46,14 @@ tree_build_deb()
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends build-essential
 		apt-get build-dep -y -q --no-install-recommends .
-		autoreconf -i
-		./configure
-		make dist
 		version=$(dpkg-parsechangelog -S Version)
 		upstream=${version%-*}
-		mv "porterd-$upstream.tar.xz" "../porterd_$upstream.orig.tar.xz"
 		cd ..
-		tar -xf "porterd_$upstream.orig.tar.xz"
-		cp -a checkout/debian "porterd-$upstream/"
+		mv checkout/debian debian
+		mv checkout "porterd-$upstream"
+		tar --sort=name --owner=root --group=root --numeric-owner \
+			-cJf "porterd_$upstream.orig.tar.xz" "porterd-$upstream"
+		mv debian "porterd-$upstream/"
 		cd "porterd-$upstream"
 		dpkg-buildpackage -uc -us
 	' || return 1
