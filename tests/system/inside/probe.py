@@ -70,7 +70,8 @@ def main(door):
     places = ["/", "/etc", "/usr", "/home", "/root", "/tmp", "/var/tmp", "/var/lib", "/var/log", "/run", "/run/lock",
               "/dev", "/dev/shm"]
     controls = ["/proc/sys/kernel/core_pattern", "/sys/kernel/mm/ksm/run", "/sys/fs/cgroup/cgroup.procs"]
-    inner = ["", door, f"{door}/run/systemd/unit-root", f"{door}/run/systemd/mount-rootfs"]
+    inner = ["", door, f"{door}/run/systemd/unit-root", f"{door}/run/systemd/mount-rootfs",
+             *(f"{view}/run/porterd-opener-root{copy}" for view in ("", door) for copy in ("", "/host"))]
     pids = [name for name in os.listdir("/proc") if name.isdigit()]
     print(json.dumps({
         "calls": {name: call(function) for name, function in CALLS.items()},

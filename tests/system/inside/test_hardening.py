@@ -80,7 +80,8 @@ def the_openers_view_is_small_but_for_the_door():
     equal(found["network"] != os.readlink("/proc/1/ns/net"), True, "a network of its own")
     equal(found["controls"], [], "writable controls of the kernel")
     equal([p for p in found["writable"] if p.startswith(("/etc", "/usr", "/var/l"))], [], "writable places")
-    for path in ("/host/run/systemd/unit-root", "/host/run/systemd/mount-rootfs"):
+    for path in ("/host/run/systemd/unit-root", "/host/run/systemd/mount-rootfs",
+                 "/run/porterd-opener-root", "/host/run/porterd-opener-root"):
         equal(found["entries"][path] or [], [], path)
 
 
