@@ -79,6 +79,7 @@ inside_apparmor()
 	ok 'apparmor: porterd has no capability' same '' aa_rules "${names[0]}" '^capability'
 	ok 'apparmor: the opener has one capability' same 'capability dac_override,' \
 		aa_rules "${names[1]}" '^capability'
+	ok 'apparmor: nothing that is denied can be had through the doors' aa_denied_everywhere
 }
 
 # Without a kernel to ask, the parser takes the features that the profile is written for.
@@ -115,6 +116,18 @@ aa_rules()
 	[ "$(wc -l <<<"$rules")" -gt 50 ] || { echo 'too few rules to be all of them'; return 1; }
 	grep -E "$2" <<<"$rules"
 	[ $? -le 1 ]
+}
+
+# What grants can't have, beneath the directories as well by which the units let the host's tree in.
+aa_denied_everywhere()
+{
+	local rules rule doors='/{host,run/porterd/host}'
+
+	rules=$(sed -n 's/^  deny //p' /etc/apparmor.d/abstractions/porterd-files)
+	[ -n "$rules" ] || { echo 'nothing is denied'; return 1; }
+	while IFS= read -r rule; do
+		grep -qxF "$doors$rule" <<<"$rules" || { echo "not through the doors: $rule"; return 1; }
+	done < <(grep -vF "$doors" <<<"$rules")
 }
 
 # --- SELinux ---------------------------------------------------------------------------------
