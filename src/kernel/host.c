@@ -65,6 +65,8 @@ int host_open(const char *path, int flags)
 {
 	int fd;
 
+	if (path[0] != '/')
+		return -EINVAL;
 	if (host_root < 0) {
 		fd = open(path, flags | O_CLOEXEC);
 		return fd < 0 ? -errno : fd;

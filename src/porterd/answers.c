@@ -6,6 +6,7 @@
 
 #include <sys/un.h>
 
+#include "kernel/identity.h"
 #include "kernel/return_address.h"
 #include "kernel/sockopt.h"
 #include "porterd/server.h"
@@ -16,6 +17,18 @@
 #define WAITING_PER_SENDER_MAX 8
 #define RETRY_USEC (10UL * 1000UL)
 #define RETRIES_MAX 20
+
+/* Sockets for answers sent aside: for all, and for one user. */
+#define ASIDES_MAX 256
+#define ASIDES_PER_USER_MAX 64
+
+/* Carries answers to one sender, as many as a send buffer of the usual size holds: what lies unread at its receiver is memory of ours,
+ * and nobody else's answers wait for that. */
+struct aside {
+	int fd;
+	uid_t uid;
+	struct sockio_sender to;
+};
 
 struct waiting {
 	struct waiting *next;
@@ -30,6 +43,7 @@ struct answers {
 	int fd;
 	int half_full; /* bytes that the kernel charges to the socket */
 	int charged;   /* it charges at most so many now */
+	struct aside asides[ASIDES_MAX];
 	struct waiting *first;
 	size_t n_waiting, waiting_bytes;
 	sd_event_source *retry;
@@ -56,15 +70,62 @@ static int send_to(int fd, const void *data, size_t size, const struct return_ad
 	return sockio_send_to(fd, &part, 1, (const struct sockaddr *)&to->address, to->size, -EBADF);
 }
 
-/* Sends from a socket made for this one datagram. The datagram stays with its receiver when the socket is
- * closed, charged to nobody else. -EPERM: the receiver is connected to another socket, ours. -ECONNREFUSED, too, of
- * a receiver with an abstract name: those belong to a network namespace, and with PrivateNetwork= such a socket is
- * in another one than ours, which systemd made. */
-static int send_aside(const void *data, size_t size, const struct return_address *to)
+static struct aside *take_aside(struct aside *aside, uid_t uid, const struct sockio_sender *to)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (aside->fd < 0) {
+		aside->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (aside->fd < 0)
+			return NULL;
+	}
+	aside->uid = uid;
+	aside->to = *to;
+	aside->to.pidfd = -EBADF;
+	return aside;
+}
 
-	return fd < 0 ? -errno : send_to(fd, data, size, to);
+/* The sender's, or one of which nothing is unread any more, or, for a user who has enough of them, the one of which
+ * the least is unread; NULL if there is none. */
+static struct aside *find_aside(struct answers *answers, const struct sockio_sender *to)
+{
+	/* Nobody is the one to whom all belongs that nobody vouches for. */
+	uid_t uid = to->attested ? to->credentials.uid : IDENTITY_UID_NOBODY;
+	struct aside *end = answers->asides + ASIDES_MAX, *aside, *unused = NULL, *least = NULL;
+	int least_unread = 0;
+	size_t own = 0;
+
+	/* They are opened in this order. */
+	for (aside = answers->asides; aside < end && aside->fd >= 0; aside++) {
+		int unread;
+
+		if (aside->uid == uid && same_sender(&aside->to, to))
+			return aside;
+		unread = sockopt_unread(aside->fd);
+		if (unread == 0) {
+			unused = aside;
+			continue;
+		}
+		if (aside->uid != uid)
+			continue;
+		own++;
+		if (!least || unread < least_unread) {
+			least = aside;
+			least_unread = unread;
+		}
+	}
+	if (!unused && aside < end)
+		unused = aside;
+	return own < ASIDES_PER_USER_MAX && unused ? take_aside(unused, uid, to) : least;
+}
+
+/* Sends from an unnamed socket. -EAGAIN: so much was left unread. -EPERM: the receiver is connected to another socket,
+ * ours. -ECONNREFUSED, too, of a receiver with an abstract name: those belong to a network namespace, and with
+ * PrivateNetwork= such a socket is in another one than ours, which systemd made. */
+static int send_aside(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to,
+		      const struct return_address *address)
+{
+	struct aside *aside = find_aside(answers, to);
+
+	return aside ? send_to(aside->fd, data, size, address) : -EAGAIN;
 }
 
 /* How much the kernel charges for a datagram at most: the memory that it takes. */
@@ -93,7 +154,7 @@ static int send_now(struct answers *answers, const void *data, size_t size, cons
 
 	r = -EPERM;
 	if (to->address.ss_family == AF_UNIX && is_half_full(answers, 0))
-		r = send_aside(data, size, &address);
+		r = send_aside(answers, data, size, to, &address);
 	if (r == -EPERM || r == -ECONNREFUSED) {
 		r = send_to(answers->fd, data, size, &address);
 		answers->charged += charge_of(size);
@@ -280,6 +341,8 @@ int answers_new(struct answers **ret, struct server *server, int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
 		size = 0;
 
+	for (size_t i = 0; i < ASIDES_MAX; i++)
+		answers->asides[i].fd = -EBADF;
 	answers->server = server;
 	answers->fd = fd;
 	answers->half_full = size / 2;
@@ -303,5 +366,7 @@ void answers_free(struct answers *answers)
 	while (answers->first)
 		free(unlink_waiting(answers, &answers->first));
 	sd_event_source_disable_unref(answers->retry);
+	for (size_t i = 0; i < ASIDES_MAX; i++)
+		fd_close(answers->asides[i].fd); /* none, beyond those that were opened */
 	free(answers);
 }

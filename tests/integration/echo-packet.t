@@ -247,6 +247,43 @@ def datagram_send_buffer_filled_by_lazy_readers():
             equal(len(client.recv(40000)), 30000, "a lazy one's first answer")
 
 
+@test
+def datagram_answers_that_nobody_reads_have_a_bound():
+    """They are memory of the daemon's: one user's are bounded, and nobody else's wait for them."""
+    if os.geteuid() != 0:
+        raise Skip("only root can be two users")
+    with start_datagrams() as program:
+        os.chmod(program.directory, 0o777)
+        clients, size = [], 40000
+        for number in range(200):
+            client = socket.socket(socket.AF_UNIX, DATAGRAM)
+            client.bind(os.path.join(program.directory, f"hog{number}"))
+            client.settimeout(PATIENCE)
+            clients.append(client)
+            for _ in range(9):
+                client.sendto(b"x" * size, program.path)
+        os.chmod(program.path, 0o666)
+        os.setresuid(4243, 4243, 0)
+        try:
+            other = program.datagram_client("other")
+            for number in range(20):
+                other.send(b"%d" % number)
+                equal(other.recv(10), b"%d" % number, "another user's")
+        finally:
+            os.setresuid(0, 0, 0)
+        unread = 0
+        for client in clients:
+            client.setblocking(False)
+            try:
+                while True:
+                    unread += len(client.recv(size))
+            except BlockingIOError:
+                pass
+        print(f"# {unread} of {200 * 9 * size} bytes were kept")
+        # What 64 sockets hold, and half of the daemon's own, which is at most 16 MiB here.
+        equal(10 * size < unread < 64 * 212992 + (8 << 20), True, f"{unread} bytes")
+
+
 def client_of(program, name):
     """Bound to a path, to an abstract address (@), or to none."""
     client = program.datagram_client(None if not name or name.startswith("@") else name)
