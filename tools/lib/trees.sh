@@ -24,7 +24,7 @@ tree_run()
 	apt-config dump | sed -n '/^Acquire::[a-z:]*proxy/Ip' >"$dir/etc/apt/apt.conf.d/90proxy"
 	# No filters, of nspawn's or of man's: nothing here is untrusted.
 	SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --directory="$dir" --register=no --keep-unit --console=pipe \
-		--machine="tree-$$" --resolv-conf=replace-host --setenv=DEBIAN_FRONTEND=noninteractive \
+		--machine="tree-$BASHPID" --resolv-conf=replace-host --setenv=DEBIAN_FRONTEND=noninteractive \
 		--setenv=MAN_DISABLE_SECCOMP=1 \
 		"$@" </dev/null
 }
