@@ -207,6 +207,7 @@ def sigterm_in_an_accepted_process():
 def sigterm_in_an_accepted_process_whose_client_does_not_read():
     with Program(accept=True) as program, program.connect() as lazy:
         equal(exchange(lazy, b"first"), b"first")
+        eventually(lambda: " as PID " in program.log(), "systemd-socket-activate tells the process")
         pid = int(program.log().split(" as PID ")[1].split(".")[0])
         lazy.setblocking(False)
         while select.select([], [lazy], [], PATIENCE / 20)[1]:
