@@ -189,11 +189,17 @@ def sigterm_does_not_wait_for_ever_for_who_does_not_read():
             raise AssertionError("it gave the client no time")
 
 
+def accepted_process(program):
+    """systemd-socket-activate tells it, but maybe after the client was served."""
+    eventually(lambda: " as PID " in program.log(), "the log names the process")
+    return int(program.log().split(" as PID ")[1].split(".")[0])
+
+
 @test
 def sigterm_in_an_accepted_process():
     with Program(accept=True) as program, program.connect() as client:
         equal(exchange(client, b"first"), b"first")
-        pid = int(program.log().split(" as PID ")[1].split(".")[0])
+        pid = accepted_process(program)
         os.kill(pid, signal.SIGSTOP)
         client.sendall(b"second")
         os.kill(pid, signal.SIGTERM)
@@ -207,8 +213,7 @@ def sigterm_in_an_accepted_process():
 def sigterm_in_an_accepted_process_whose_client_does_not_read():
     with Program(accept=True) as program, program.connect() as lazy:
         equal(exchange(lazy, b"first"), b"first")
-        eventually(lambda: " as PID " in program.log(), "systemd-socket-activate tells the process")
-        pid = int(program.log().split(" as PID ")[1].split(".")[0])
+        pid = accepted_process(program)
         lazy.setblocking(False)
         while select.select([], [lazy], [], PATIENCE / 20)[1]:
             lazy.send(b"x" * 65536)
