@@ -32,6 +32,17 @@ class Skip(Exception):
     """Raised by a test that can't run here, with the reason."""
 
 
+def under_valgrind():
+    return bool(WRAPPER) and os.path.basename(WRAPPER[0]) == "valgrind"
+
+
+def skip_all_under_valgrind(reason):
+    """For a whole file, before its main()."""
+    if under_valgrind():
+        print(f"1..0 # SKIP under valgrind: {reason}")
+        sys.exit(0)
+
+
 def test(function):
     _tests.append(function)
     return function
@@ -85,7 +96,7 @@ def connect(address, kind=STREAM):
 def wrapper_for_opener():
     """What to put in front of the opener: valgrind before 3.22 does not know openat2(2), without which it opens
     nothing. The rest of the way is still looked at then."""
-    if not WRAPPER or os.path.basename(WRAPPER[0]) != "valgrind":
+    if not under_valgrind():
         return WRAPPER
     said = subprocess.run([WRAPPER[0], "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
     version = tuple(int(number) for number in re.findall(r"\d+", said)[:2])

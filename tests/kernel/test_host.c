@@ -10,6 +10,7 @@
 
 #include "kernel/pin.h"
 #include "tests/base/unit.h"
+#include "tests/opener/fixture.h"
 
 static char top[UNIT_PATH_SIZE];
 
@@ -137,5 +138,6 @@ int main(void)
 	};
 	const struct unit_around around = { .setup = make_tree, .teardown = remove_tree };
 
+	fixture_need_openat2();
 	return unit_run("host", tests, &around);
 }

@@ -185,5 +185,6 @@ int main(void)
 		{ 0 },
 	};
 
+	fixture_need_openat2();
 	return unit_run("policy files", tests, &(struct unit_around){ fixture_setup, policy_teardown, 0 });
 }
