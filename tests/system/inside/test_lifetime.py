@@ -129,7 +129,7 @@ def idle(unit, seconds):
 @test
 def two_hundred_clients_at_the_moment_of_exit_are_served():
     # Many daemons side by side, so that 200 such moments don't take 200 s.
-    unit_file("porterd-race@.socket", "[Socket]\nListenStream=/run/porterd-race/%i\n"
+    unit_file("porterd-race@.socket", "[Socket]\nListenStream=/run/porterd-race/%i\nRemoveOnStop=yes\n"
               "FileDescriptorName=echo\n")
     unit_file("porterd-race@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\n"
               "User=porterd\nExecStart=/usr/sbin/porterd --exit-idle=1\n")
