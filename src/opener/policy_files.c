@@ -11,30 +11,13 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/drop_ins.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"
 #include "opener/policy_raw.h"
 
 #define MAIN_FILE "files.conf"
 #define DROP_IN_DIRECTORY "files.conf.d"
-#define SUFFIX ".conf"
-
-struct drop_in {
-	char *name; /* owned */
-	size_t directory;
-};
-
-struct drop_ins {
-	struct drop_in *items;
-	size_t count, room;
-};
-
-static void drop_ins_clear(struct drop_ins *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->items[i].name);
-	free(list->items);
-}
 
 static bool is_believed(const struct stat *status, uid_t owner)
 {
@@ -180,43 +163,7 @@ static int check_directory(struct raw_policy *raw, const char *path, const struc
 	return check_way(raw, path, inside, strlen(real), source);
 }
 
-static int add_drop_in(struct raw_policy *raw, struct drop_ins *list, const char *name, size_t directory,
-		       const char *path)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i].name, name) == 0) {
-			list->items[i].directory = directory;
-			return 0;
-		}
-
-	if (list->count == POLICY_FILES_MAX) {
-		raw_policy_error(raw, path, 0, NULL, NULL, "more than %d files are too many", POLICY_FILES_MAX);
-		return -E2BIG;
-	}
-	if (list->count == list->room) {
-		size_t room = list->room ? 2 * list->room : 16;
-		struct drop_in *items = reallocarray(list->items, room, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		list->items = items;
-		list->room = room;
-	}
-	list->items[list->count].name = strdup(name);
-	if (!list->items[list->count].name)
-		return -ENOMEM;
-	list->items[list->count++].directory = directory;
-	return 0;
-}
-
 DEFINE_CLEANUP(DIR *, cleanup_directory, closedir)
-
-static bool is_drop_in_name(const char *name)
-{
-	size_t length = strlen(name), suffix = strlen(SUFFIX);
-
-	return name[0] != '.' && length > suffix && strcmp(name + length - suffix, SUFFIX) == 0;
-}
 
 /* NULL: errno says why. */
 static DIR *open_directory(const char *path)
@@ -244,24 +191,20 @@ static int list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const ch
 		return r;
 	directory = open_directory(path);
 	while (directory && (errno = 0, entry = readdir(directory))) {
-		if (!is_drop_in_name(entry->d_name))
+		if (!drop_in_is_name(entry->d_name))
 			continue;
-		r = add_drop_in(raw, list, entry->d_name, index, path);
-		if (r == -E2BIG)
+		r = drop_ins_add(list, entry->d_name, index, POLICY_FILES_MAX);
+		if (r == -E2BIG) {
+			raw_policy_error(raw, path, 0, NULL, NULL, "more than %d files are too many",
+					 POLICY_FILES_MAX);
 			return 0;
+		}
 		if (r < 0)
 			return r;
 	}
 	if (errno != 0)
 		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(errno));
 	return 0;
-}
-
-static int compare_drop_ins(const void *a, const void *b)
-{
-	const struct drop_in *one = a, *other = b;
-
-	return strcmp(one->name, other->name);
 }
 
 static int read_drop_ins(struct raw_policy *raw, const struct policy_source *source)
@@ -281,8 +224,7 @@ static int read_drop_ins(struct raw_policy *raw, const struct policy_source *sou
 		r = list_drop_ins(raw, &list, directories[i], i, source);
 	}
 
-	if (list.count > 0)
-		qsort(list.items, list.count, sizeof(struct drop_in), compare_drop_ins);
+	drop_ins_sort(&list);
 	for (size_t i = 0; r >= 0 && i < list.count; i++)
 		r = read_file(raw, directories[list.items[i].directory], list.items[i].name, source);
 

@@ -22,8 +22,8 @@
 #define ASIDES_MAX 256
 #define ASIDES_PER_USER_MAX 64
 
-/* Carries answers to one sender, as many as a send buffer of the usual size holds: what lies unread at its receiver is memory of ours,
- * and nobody else's answers wait for that. */
+/* Carries answers to one sender, as many as a send buffer of the usual size holds: what lies unread at its receiver
+ * is memory of ours, and nobody else's answers wait for that. */
 struct aside {
 	int fd;
 	uid_t uid;

@@ -12,14 +12,15 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
+#include "base/drop_ins.h"
 #include "base/macro.h"
 #include "base/number.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
 #define FILE_NAME "porterd.conf"
+#define DROP_IN_DIRECTORY FILE_NAME ".d"
 #define SECTION "Server"
-#define SUFFIX ".conf"
 #define DIRECTORIES_MAX 3
 #define DROP_INS_MAX 256
 
@@ -171,71 +172,40 @@ static void read_main_file(struct reader *reader)
 	}
 }
 
-struct drop_ins {
-	char *paths[DROP_INS_MAX]; /* owned */
-	size_t count;
-};
-
-static const char *name_of(const char *path)
-{
-	return strrchr(path, '/') + 1;
-}
-
-static void add_drop_in(struct drop_ins *drop_ins, char *path /* consumed */)
-{
-	for (size_t i = 0; i < drop_ins->count; i++)
-		if (strcmp(name_of(drop_ins->paths[i]), name_of(path)) == 0) {
-			free(drop_ins->paths[i]);
-			drop_ins->paths[i] = path;
-			return;
-		}
-	if (drop_ins->count < DROP_INS_MAX)
-		drop_ins->paths[drop_ins->count++] = path;
-	else
-		free(path);
-}
-
-static void find_drop_ins(const char *directory, struct drop_ins *drop_ins)
+static void find_drop_ins(const char *directory, size_t index, struct drop_ins *drop_ins)
 {
 	_cleanup_free_ char *path = NULL;
 	struct dirent *entry;
 	DIR *stream;
 
-	if (asprintf(&path, "%s/" FILE_NAME ".d", directory) < 0) {
+	if (asprintf(&path, "%s/" DROP_IN_DIRECTORY, directory) < 0) {
 		path = NULL;
 		return;
 	}
 	stream = opendir(path);
-	while (stream && (entry = readdir(stream))) {
-		size_t length = strlen(entry->d_name);
-		char *one = NULL;
-
-		if (entry->d_name[0] == '.' || length <= strlen(SUFFIX) ||
-		    strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) != 0)
-			continue;
-		if (asprintf(&one, "%s/%s", path, entry->d_name) >= 0)
-			add_drop_in(drop_ins, one);
-	}
+	while (stream && (entry = readdir(stream)))
+		if (drop_in_is_name(entry->d_name))
+			(void)drop_ins_add(drop_ins, entry->d_name, index, DROP_INS_MAX);
 	if (stream)
 		(void)closedir(stream);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(name_of(*(char *const *)a), name_of(*(char *const *)b));
-}
-
 static void read_drop_ins(struct reader *reader)
 {
-	struct drop_ins drop_ins = { .count = 0 };
+	_cleanup_(drop_ins_clear) struct drop_ins drop_ins = { 0 };
 
 	for (size_t i = 0; i < DIRECTORIES_MAX; i++)
 		if (reader->directories[i])
-			find_drop_ins(reader->directories[i], &drop_ins);
-	qsort(drop_ins.paths, drop_ins.count, sizeof(drop_ins.paths[0]), compare_names);
+			find_drop_ins(reader->directories[i], i, &drop_ins);
+	drop_ins_sort(&drop_ins);
 	for (size_t i = 0; i < drop_ins.count; i++) {
-		read_file(reader, drop_ins.paths[i]);
-		free(drop_ins.paths[i]);
+		const struct drop_in *one = &drop_ins.items[i];
+		_cleanup_free_ char *path = NULL;
+
+		if (asprintf(&path, "%s/" DROP_IN_DIRECTORY "/%s", reader->directories[one->directory], one->name) < 0)
+			path = NULL;
+		else
+			read_file(reader, path);
 	}
 }
 
