@@ -47,7 +47,7 @@ static void add_client(struct recorder *recorder, const struct identity *client)
 	record_field(recorder, "PORTERD_CLIENT_INVOCATION_ID", client->invocation_id);
 }
 
-void audit_record(struct recorder *recorder, const struct audit_entry *entry)
+static void build(struct recorder *recorder, const struct audit_entry *entry)
 {
 	/* A broken grant's values are not valid. */
 	const struct grant *grant = entry->grant && !entry->grant->broken ? entry->grant : NULL;
@@ -67,5 +67,16 @@ void audit_record(struct recorder *recorder, const struct audit_entry *entry)
 			      minor(entry->opened->device));
 		record_format(recorder, "PORTERD_INODE", "%llu", (unsigned long long)entry->opened->inode);
 	}
+}
+
+void audit_record(struct recorder *recorder, const struct audit_entry *entry)
+{
+	build(recorder, entry);
 	(void)record_submit(recorder);
+}
+
+bool audit_try(struct recorder *recorder, const struct audit_entry *entry)
+{
+	build(recorder, entry);
+	return record_try(recorder);
 }

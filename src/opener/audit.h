@@ -16,4 +16,9 @@ struct audit_entry {
 	const char *reason;
 };
 
+/* Makes the record, which is dropped and counted if the journal does not take it. */
 void audit_record(struct recorder *recorder, const struct audit_entry *entry);
+
+/* Makes the record of what may happen only if there is one. False: the journal did not take it, and nothing is known
+ * of it. */
+bool audit_try(struct recorder *recorder, const struct audit_entry *entry);

@@ -40,6 +40,7 @@ struct opener {
 
 	char told[256]; /* the status that the service manager knows */
 	struct complaint repeating;
+	uint64_t unrecorded_told; /* of service.unrecorded */
 };
 
 static struct opener *opener_of(struct peer_owner *owner)
@@ -60,16 +61,20 @@ static void disarm(sd_event_source *timer)
 
 /* --- status ------------------------------------------------------------------------------------------------ */
 
+/* The journal can't be told while it is what is amiss, the service manager can. */
 static void tell_status(struct opener *opener, const char *state)
 {
-	char status[sizeof(opener->told)];
+	char status[sizeof(opener->told)], unrecorded[48] = "";
 
+	if (opener->service.unrecorded > 0)
+		(void)snprintf(unrecorded, sizeof(unrecorded), ", unrecorded: %" PRIu64,
+			       opener->service.unrecorded);
 	(void)snprintf(status, sizeof(status),
 		       "connections: %zu, requests: %" PRIu64 ", granted: %" PRIu64 ", refused: %" PRIu64
-		       ", dropped-records: %" PRIu64 ", files: %zu",
+		       ", dropped-records: %" PRIu64 ", files: %zu%s",
 		       opener->n_connections, opener->service.requests, opener->service.granted,
 		       opener->service.refused, recorder_counts(opener->recorder).dropped,
-		       opener->policy->n_granted);
+		       opener->policy->n_granted, unrecorded);
 	if (state[0] == '\0' && strcmp(status, opener->told) == 0)
 		return;
 	memcpy(opener->told, status, sizeof(status));
@@ -85,6 +90,23 @@ static void status_changed(struct opener *opener)
 		arm(opener->status, STATUS_USEC);
 }
 
+/* What was refused because there was no record of it, once there can be one. False if that is not yet. */
+static bool tell_unrecorded(struct opener *opener)
+{
+	uint64_t untold = opener->service.unrecorded - opener->unrecorded_told;
+
+	if (untold == 0)
+		return true;
+	record_begin(opener->recorder, LOG_WARNING, MESSAGE_ID_UNRECORDED);
+	record_format(opener->recorder, "MESSAGE", "%" PRIu64 " requests were refused, because the journal took no "
+		      "records and the policy has AuditRequired=yes", untold);
+	record_number(opener->recorder, "PORTERD_REFUSED", (int64_t)untold);
+	if (!record_try(opener->recorder))
+		return false;
+	opener->unrecorded_told += untold;
+	return true;
+}
+
 static int on_status(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct opener *opener = data;
@@ -92,7 +114,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *data)
 	(void)source;
 	(void)usec;
 	tell_status(opener, "");
-	if (!recorder_flush(opener->recorder))
+	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener))
 		status_changed(opener);
 	return 0;
 }

@@ -20,6 +20,7 @@ const char *const policy_key_names[N_KEYS] = {
 	[KEY_ALLOW_UNIT] = "AllowUnit",
 	[KEY_CREATE] = "Create",
 	[KEY_MODE] = "Mode",
+	[KEY_AUDIT_REQUIRED] = "AuditRequired",
 };
 
 const char *grant_access_name(enum grant_access access)

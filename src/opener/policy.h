@@ -45,6 +45,7 @@ struct grant {
 	bool copy;
 	bool create;
 	mode_t mode;
+	bool audit_required; /* nothing is granted but what the journal has a record of */
 
 	uid_t *users;
 	gid_t *groups;

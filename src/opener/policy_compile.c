@@ -331,6 +331,7 @@ int policy_compile_section(struct raw_policy *raw, struct raw_section *section, 
 	ret->copy = compile_word(&compiler, KEY_DELIVER, deliveries, ELEMENTSOF(deliveries), 0) == 1;
 	compile_boolean(&compiler, KEY_CREATE, &ret->create);
 	compile_mode(&compiler);
+	compile_boolean(&compiler, KEY_AUDIT_REQUIRED, &ret->audit_required);
 	r = compile_lists(&compiler);
 	if (r < 0)
 		return r;

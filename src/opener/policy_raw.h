@@ -19,6 +19,7 @@ enum policy_key {
 	KEY_ALLOW_UNIT,
 	KEY_CREATE,
 	KEY_MODE,
+	KEY_AUDIT_REQUIRED,
 	N_KEYS,
 };
 

@@ -11,6 +11,7 @@
 #include "opener/open.h"
 
 #define REASON_UNKNOWN "the policy has no such file"
+#define REASON_UNRECORDED "the journal takes no records, without which it may not be opened"
 #define REASON_ANOTHER "another file of the same request was refused"
 
 struct request {
@@ -42,6 +43,7 @@ struct file {
 	const struct grant *grant;
 	struct opened opened;
 	const char *reason; /* why granted or refused */
+	bool recorded;	    /* as granted, before it was */
 };
 
 /* By name and policy alone. */
@@ -50,6 +52,7 @@ static enum opener_result decide_file(const struct request *request, const char 
 	struct decision decision;
 
 	opened_init(&file->opened);
+	file->recorded = false;
 	file->grant = policy_find(request->service->policy, label);
 	if (!file->grant) {
 		file->reason = REASON_UNKNOWN;
@@ -68,25 +71,56 @@ static bool is_repeated(const struct request *request, uint32_t index)
 	return false;
 }
 
+static struct audit_entry audit_entry_of(const struct request *request, uint32_t index, const struct file *file,
+					 bool granted)
+{
+	return (struct audit_entry){
+		.file = request->labels[index],
+		.grant = file->grant,
+		.client = &request->client.identity,
+		.opened = &file->opened,
+		.granted = granted,
+		.reason = file->reason,
+	};
+}
+
 /* One small request must not fill the journal: a name that it repeats is counted, and recorded once, but for
  * the one that the answer is about. */
 static void record_file(struct request *request, uint32_t index, const struct file *file, bool granted)
 {
 	struct request_service *service = request->service;
-	const char *label = request->labels[index];
+	struct audit_entry entry = audit_entry_of(request, index, file, granted);
 
 	service->granted += granted;
 	service->refused += !granted;
+	if (granted && file->recorded)
+		return;
 	if (request->response->header.index != index && is_repeated(request, index))
 		return;
-	audit_record(service->recorder, &(struct audit_entry){
-						.file = label,
-						.grant = file->grant,
-						.client = &request->client.identity,
-						.opened = &file->opened,
-						.granted = granted,
-						.reason = file->reason,
-					});
+	audit_record(service->recorder, &entry);
+}
+
+/* Records first what may only be granted with a record. All files are open, and nobody has them yet. Returns how
+ * many are to be granted: all, or those before the first that found no room in the journal, whose records say so
+ * although none is granted then; what follows says that, or is counted as dropped. */
+static uint32_t record_required(const struct request *request, struct file *files)
+{
+	uint32_t count = request->header->count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct audit_entry entry = audit_entry_of(request, i, &files[i], true);
+
+		if (!files[i].grant->audit_required || is_repeated(request, i))
+			continue;
+		if (!audit_try(request->service->recorder, &entry)) {
+			request->service->unrecorded++;
+			files[i].opened.result = OPENER_BUSY;
+			files[i].reason = REASON_UNRECORDED;
+			return i;
+		}
+		files[i].recorded = true;
+	}
+	return count;
 }
 
 /* Refuses the whole request, and with it each file that it would have opened. */
@@ -162,6 +196,8 @@ static void serve_open(struct request *request)
 	}
 
 	refused = try_all(request, files);
+	if (refused == count)
+		refused = record_required(request, files);
 	if (refused < count) {
 		answer(response, files[refused].opened.result, files[refused].reason);
 		response->header.index = refused;

@@ -25,6 +25,7 @@ struct request_service {
 	uint64_t requests; /* of any kind */
 	uint64_t granted;  /* files */
 	uint64_t refused;  /* files */
+	uint64_t unrecorded; /* requests that were refused because the journal did not take a record */
 };
 
 struct response {

@@ -9,6 +9,8 @@
 #define MESSAGE_ID_REFUSED "e45aac770c6c4f58a2e17a78ef7bf13c"
 /* Records were dropped while the journal could not be reached. */
 #define MESSAGE_ID_DROPPED "8d362697bd7b40c0b13a6e7084b0e508"
+/* Files were refused because the journal took no records of them. */
+#define MESSAGE_ID_UNRECORDED "4ceaa4e552bc4c3c899442f11d8a896c"
 /* The policy was read; has an error. */
 #define MESSAGE_ID_POLICY_LOADED "8b882adaf35047ad956fd9821e9926cc"
 #define MESSAGE_ID_POLICY_ERROR "6922d18ca41447b39a4b88eee60e1183"

@@ -196,6 +196,17 @@ bool record_submit(struct recorder *recorder)
 	return sent;
 }
 
+bool record_try(struct recorder *recorder)
+{
+	bool sent = submit_built(recorder);
+
+	if (sent)
+		(void)recorder_flush(recorder);
+	else
+		recorder->sequence--;
+	return sent;
+}
+
 void record_message(struct recorder *recorder, int priority, const char *format, ...)
 {
 	va_list arguments;

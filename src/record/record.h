@@ -49,6 +49,10 @@ void record_format(struct recorder *recorder, const char *name, const char *form
 /* Numbers the record (PORTERD_SEQUENCE=) and sends it. True if it was delivered. */
 bool record_submit(struct recorder *recorder);
 
+/* The same for a record of what happens only if it is delivered: one that is not takes no number, and is not counted
+ * as dropped. */
+bool record_try(struct recorder *recorder);
+
 /* A record with nothing but a message. */
 void record_message(struct recorder *recorder, int priority, const char *format, ...) _printf_(3, 4);
 

@@ -33,7 +33,7 @@ class Opener:
     """The program, with its sockets, policy, clients and what it says."""
 
     def __init__(self, policy="", name="opener", kinds=(SEQPACKET,), listen=True, options=(),
-                 wait=True, limit=None):
+                 wait=True, limit=None, errors=None):
         self.directory = tempfile.mkdtemp(prefix="porterd-test-")
         self.write_policy(policy)
         self.notify = socket.socket(socket.AF_UNIX, DATAGRAM)
@@ -51,7 +51,7 @@ class Opener:
         self.listener.listen(16)
         self.said = ""
         self.states = []
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = errors or tempfile.TemporaryFile("w+")
         self.start(name, options, limit)
         if wait:
             self.state("READY=1")

@@ -57,6 +57,38 @@ def a_porterd_that_does_not_read_stalls_only_itself():
 
 
 @test
+def without_a_record_a_file_that_needs_one_is_refused():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with some_file() as file, os.fdopen(reader, "rb", 0) as log, os.fdopen(writer, "wb", 0) as pipe, \
+            Opener(grant("key", file.name, "AuditRequired=yes") + grant("free", file.name), errors=pipe) as opener, \
+            opener.connect() as porterd:
+        accepted, _end = opener.client()
+        contains(log.read(65536).decode(), "The policy was read")
+        while pipe.write(b"x" * 4096):
+            pass
+        for _ in range(3):
+            reply = ask(porterd, request(OPEN, ["free", "key"]), accepted)
+            equal((reply["result"], reply["index"], reply["fds"]), (BUSY, 1, []))
+            contains(reply["text"], "the journal takes no records")
+        contains(opener.state("unrecorded: "), "granted: 0, refused: 6, dropped-records: 6, files: 2, unrecorded: 3")
+        reply = ask(porterd, request(OPEN, ["free"]), accepted)
+        equal((reply["result"], len(reply["fds"])), (OK, 1))
+        os.close(reply["fds"][0])
+        log.read(1 << 20)
+
+        # As soon as there is room it says what happened, and grants again.
+        said = ""
+        while "PORTERD_REFUSED=3" not in said:
+            said += log.read(65536).decode()
+        contains(said, "7 records were dropped")
+        reply = ask(porterd, request(OPEN, ["key"]), accepted)
+        equal((reply["result"], len(reply["fds"])), (OK, 1))
+        os.close(reply["fds"][0])
+        contains(log.read(65536).decode(), "PORTERD_RESULT=granted")
+
+
+@test
 def a_client_that_connected_elsewhere_is_refused():
     with some_file() as file, tempfile.TemporaryDirectory() as directory:
         with Opener(grant("key", file.name), options=[f"--client-socket={directory}/s"]) as opener, \

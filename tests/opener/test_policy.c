@@ -22,7 +22,8 @@ START_TEST(everything)
 		      "AllowGroup=root\t4\n"
 		      "AllowUnit=a.service b@c.service\n"
 		      "Create=yes\n"
-		      "Mode=0640\n",
+		      "Mode=0640\n"
+		      "AuditRequired=yes\n",
 		      0644);
 	load();
 	ck_no_errors();
@@ -38,6 +39,7 @@ START_TEST(everything)
 	ck_assert(!grant->copy);
 	ck_assert(grant->create);
 	ck_assert_uint_eq(grant->mode, 0640);
+	ck_assert(grant->audit_required);
 	ck_assert_uint_eq(grant->n_users, 3);
 	ck_assert_uint_eq(grant->users[0], 0);
 	ck_assert_uint_eq(grant->users[1], 1000);
@@ -58,7 +60,7 @@ START_TEST(defaults)
 	grant = policy_find(policy, "a");
 	ck_assert_int_eq(grant->access, GRANT_READ);
 	ck_assert_int_eq(grant->type, GRANT_REGULAR);
-	ck_assert(!grant->copy && !grant->create);
+	ck_assert(!grant->copy && !grant->create && !grant->audit_required);
 	ck_assert_uint_eq(grant->mode, 0600);
 	ck_assert_ptr_null(grant->description);
 	ck_assert_ptr_null(grant->within);
@@ -99,6 +101,7 @@ static const struct {
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=888\n" ME, ":5: [x] Mode=: " },
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=4755\n" ME, ":5: [x] Mode=: " },
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=u+r\n" ME, ":5: [x] Mode=: " },
+	{ "[x]\nPath=/a\nAuditRequired=maybe\n" ME, ":3: [x] AuditRequired=: \"maybe\" is not no, yes, " },
 	{ "[x]\nPath=/a\nMode=0600\n" ME, ":3: [x] Mode=: goes with Create=yes only" },
 	{ "[x]\nPath=/a\nType=socket\nAccess=read\n" ME, ":4: [x] Access=: a connected socket" },
 	{ "[x]\nPath=/a\nAllowUser=no-such-user\n", ":3: [x] AllowUser=: there is no user \"no-such-user\"" },

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,12 @@ def state(unit):
 
 def main_pid(unit):
     return int(prop(unit, "MainPID"))
+
+
+def pss(unit):
+    """KiB of memory that its main process has for itself, or its share of."""
+    rollup = pathlib.Path(f"/proc/{main_pid(unit)}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1])
 
 
 def systemd_version():

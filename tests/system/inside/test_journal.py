@@ -9,10 +9,12 @@ import socket
 import time
 
 import client
-from harness import (CLIENT, OWN_UNIT, contains, cursor, equal, grant, in_unit, journal, main_pid,
-                     policy, raises, run, secret, test, wait_until)
+from harness import (CLIENT, OWN_UNIT, SERVICES, contains, cursor, drop_in, equal, grant, in_unit, journal,
+                     main_pid, policy, prop, pss, raises, run, secret, test, wait_until)
 from test_credentials import user
 
+# How long journald stands still.
+SECONDS = float(os.environ.get("JOURNAL_SECONDS", "4"))
 FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
           "CLIENT_UNIT", "CLIENT_INVOCATION_ID", "DEVICE", "INODE", "SEQUENCE"]
 
@@ -138,42 +140,123 @@ def text_of_a_client_stays_in_its_field():
     equal([json.dumps(e["PORTERD_RESULT"]) for e in entries], ['"refused"'], "result")
 
 
-def open_for(seconds, varlink):
-    """Opens the file as often as goes, echoes in between, and returns how often; nothing may take long."""
-    end, slowest, count = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < end:
-        started = time.monotonic()
-        varlink.open("key").close()
-        if count % 50 == 0:
-            equal(client.echo("/run/porterd/echo", b"x"), b"x", "echo")
-        slowest = max(slowest, time.monotonic() - started)
-        count += 1
-    if slowest > 1:
-        raise AssertionError(f"somebody waited for {slowest:.1f} s")
-    return count
+class Clocks:
+    """How long opens and echoes take, to clients who stay connected, and at a pace that leaves the machine idle."""
+
+    def __init__(self, varlink, stream):
+        self.varlink, self.stream = varlink, stream
+        self.opens = 0
+
+    def open(self):
+        self.opens += 1
+        self.varlink.open("key").close()
+
+    def echo(self):
+        self.stream.sendall(b"x" * 64)
+        equal(client.read_exactly(self.stream, 64), b"x" * 64, "echo")
+
+    def p99(self, seconds):
+        """99th percentiles of both in microseconds; nobody may wait for a second at all."""
+        end, took = time.monotonic() + seconds, {self.open: [], self.echo: []}
+        while time.monotonic() < end:
+            for function, times in took.items():
+                started = time.perf_counter()
+                function()
+                times.append(1e6 * (time.perf_counter() - started))
+            time.sleep(0.001)
+        longest = max(max(times) for times in took.values()) / 1e6
+        if longest > 1:
+            raise AssertionError(f"somebody waited for {longest:.1f} s")
+        return [sorted(times)[len(times) * 99 // 100] for times in took.values()]
+
+
+class Stopped:
+    """journald, which takes nothing as long as this is entered."""
+
+    def __enter__(self):
+        self.pid = main_pid("systemd-journald.service")
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def still(clocks, after):
+    """One time of standing still: how much slower everybody was in it, and how many records were dropped."""
+    before = clocks.p99(max(SECONDS / 4, 3))
+    memory = [pss(unit) for unit in SERVICES]
+    with Stopped():
+        during = clocks.p99(SECONDS)
+        grown = [pss(unit) - then for unit, then in zip(SERVICES, memory)]
+    told = wait_until(lambda: [e for e in journal(after, _COMM="porterd-opener") if "PORTERD_DROPPED" in e],
+                      "what was dropped is told")
+    print("# p99 of opens and echoes: {:.0f} and {:.0f} us, without journald {:.0f} and {:.0f} us; memory grew by {} "
+          "and {} KiB".format(*before, *during, *grown))
+    equal(max(grown) <= 256, True, f"memory stays: {grown} KiB")
+    return max(now / then for now, then in zip(during, before)), told
 
 
 @test
 def a_journal_that_stands_still_stops_nobody():
+    # Otherwise journald drops from itself what one service says in a hurry.
+    drop_in("porterd-opener.service", "[Service]\nLogRateLimitIntervalSec=0\n")
     policy(grant("key", secret("key"), "AllowUser=root"))
-    after = cursor()
-    with client.Varlink() as varlink:
-        varlink.open("key").close()
-        equal(client.echo("/run/porterd/echo", b"x"), b"x", "echo")
-        equal(len(records(after, "key")), 1, "records before")
-        journald = main_pid("systemd-journald.service")
-        os.kill(journald, signal.SIGSTOP)
-        try:
-            count = open_for(4, varlink)
-        finally:
-            os.kill(journald, signal.SIGCONT)
-        told = wait_until(lambda: [e for e in journal(after, _COMM="porterd-opener")
-                                   if "PORTERD_DROPPED" in e], "what was dropped is told")
+    after, slower = cursor(), []
+    with client.Varlink() as varlink, client.connect("/run/porterd/echo") as stream:
+        clocks = Clocks(varlink, stream)
+        clocks.p99(0.5)
+        # The machine does other things as well; a journal that is waited for is felt every time.
+        while not slower or (min(slower) > 1.2 and len(slower) < 4):
+            ratio, told = still(clocks, after)
+            slower.append(ratio)
+    equal(min(slower) <= 1.2, True, f"p99 without journald is {min(slower):.2f} of what it was")
     # Nothing is missing but what is told, and the numbers show where.
     dropped = sum(int(entry["PORTERD_DROPPED"]) for entry in told)
-    print(f"# {dropped} of {count} records were dropped")
+    print(f"# {dropped} of {clocks.opens} records were dropped")
     equal(dropped > 0, True, "there were too many for the journal's socket")
-    equal(len(records(after, "key")) - 1 + dropped, count, "records and losses")
+    equal(len(records(after, "key")) + dropped, clocks.opens, "records and losses")
     numbers = [int(entry["PORTERD_SEQUENCE"]) for entry in journal(after, _COMM="porterd-opener")
                if "PORTERD_SEQUENCE" in entry]
     equal(max(numbers) - min(numbers) + 1 - len(numbers), dropped, "numbers left out")
+
+
+@test
+def without_a_record_a_file_that_needs_one_is_not_granted():
+    drop_in("porterd-opener.service", "[Service]\nLogRateLimitIntervalSec=0\n")
+    path = secret("key")
+    policy(grant("key", path, "AllowUser=root", "AuditRequired=yes") + grant("free", path, "AllowUser=root"))
+    after, granted, refused = cursor(), 0, 0
+    with client.Varlink() as varlink:
+        with Stopped():
+            end = time.monotonic() + client.SECONDS
+            while refused == 0 and time.monotonic() < end:
+                try:
+                    varlink.open("key").close()
+                    granted += 1
+                except client.VarlinkError as error:
+                    equal(error.name, "Busy")
+                    refused += 1
+            equal(refused, 1, "the journal's queue has an end")
+            varlink.open("free").close()
+            for _ in range(99):
+                equal(raises(client.VarlinkError, varlink.open, "key").name, "Busy")
+                refused += 1
+            wait_until(lambda: f"unrecorded: {refused}" in prop("porterd-opener.service", "StatusText"), "status")
+
+        def again():
+            try:
+                varlink.open("key").close()
+                return True
+            except client.VarlinkError:
+                return False
+        tries = 1
+        while not again():
+            tries += 1
+            time.sleep(0.01)
+        granted += 1
+        refused += tries - 1
+    told = wait_until(lambda: [e for e in journal(after) if "PORTERD_REFUSED" in e], "what was refused is told")
+    equal(sum(int(entry["PORTERD_REFUSED"]) for entry in told), refused, "what was refused for it")
+    print(f"# {granted} were granted, {refused} refused")
+    equal([entry["PORTERD_RESULT"] for entry in records(after, "key")].count("granted"), granted,
+          "records of what was granted")
