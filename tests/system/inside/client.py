@@ -40,6 +40,9 @@ class Varlink:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.socket.close()
         for fd in self.fds:
             os.close(fd)

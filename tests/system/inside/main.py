@@ -24,6 +24,8 @@ import test_servers
 import test_hardening
 import test_quotas
 import test_lifetime
+import test_crash
+import test_soak
 import test_burst
 
 examples.register_tests()  # before the last

@@ -1,0 +1,67 @@
+"""Programs that are killed while many use them: who is not theirs goes on, and nobody gets another's answer."""
+
+import os
+import random
+import signal
+import time
+
+import client
+from harness import (SOCKETS, drop_in, equal, grant, main_pid, policy, prop, secret, state, systemctl, test,
+                     wait_until)
+from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
+
+CRASHES = int(os.environ.get("CRASHES", "10"))
+
+
+def prepare():
+    policy("".join(grant(name, secret(name, name), "AllowUser=root") for name in file_names()))
+    # The pause after a failure is tested elsewhere, and is most of the time otherwise.
+    for unit in ("porterd.service", "porterd-opener.service"):
+        drop_in(unit, "[Service]\nRestartSec=50ms\n")
+    systemctl("start", "porterd-isolated.socket", "porterd-isolated-echo.socket")
+    client.echo("/run/porterd/echo", b"x")
+
+
+def crash(unit, loads, times=CRASHES):
+    """Kills the unit's main process again and again, each as soon as it serves."""
+    killed = 0
+    with loads:
+        for _ in range(times):
+            pid = wait_until(lambda last=killed: state(unit) == "active" and main_pid(unit) not in (0, last) and
+                             main_pid(unit), f"another {unit}")
+            time.sleep(random.uniform(0.02, 0.1))
+            os.kill(pid, signal.SIGKILL)
+            killed = pid
+        wait_until(lambda: state(unit) == "active" and main_pid(unit) not in (0, killed), f"the last {unit}")
+        time.sleep(0.2)
+    print(f"# {times} times: {loads.count('answers')} answers, {loads.count('unavailable')} without the opener, "
+          f"{loads.count('left')} not waited for, {loads.count('echoes')} echoes, {loads.count('lost')} connections lost")
+    equal(prop(unit, "NRestarts"), str(times), f"restarts of {unit}")
+    for name in SOCKETS:
+        equal(state(name), "active", name)
+    equal(client.echo("/run/porterd/echo", b"x"), b"x", "who comes afterwards")
+    with client.Varlink() as varlink, varlink.open(file_names()[0]) as file:
+        equal(file.read().decode(), file_names()[0])
+
+
+@test
+def the_opener_is_killed():
+    prepare()
+    pid = main_pid("porterd.service")
+    loads = Loads(asks, asks, asks_isolated, leaves, echoes, isolated_echoes)
+    crash("porterd-opener.service", loads)
+    equal(main_pid("porterd.service"), pid, "porterd")
+    equal(loads.count("answers") > 10 * CRASHES, True, "answers")
+    equal(loads.count("unavailable") > 0, True, "some waited for an opener that was killed")
+    equal(loads.longest(echoes, isolated_echoes) < 1, True, "nobody else waits")
+
+
+@test
+def the_daemon_is_killed():
+    prepare()
+    loads = Loads(asks, asks, asks_isolated, leaves, echoes, isolated_echoes, may_lose=(asks, leaves, echoes))
+    crash("porterd.service", loads)
+    equal(loads.count("answers") > 10 * CRASHES, True, "answers")
+    equal(loads.count("lost") > CRASHES, True, "connections were lost")
+    equal(loads.count("unavailable"), 0, "the opener was there")
+    equal(loads.longest(isolated_echoes) < 1, True, "others don't wait")

@@ -1,0 +1,64 @@
+"""Everybody at once, for a long time: nothing is kept of those who have left."""
+
+import os
+import time
+
+import client
+from harness import (SERVICES, equal, grant, main_pid, policy, pss, secret, test)
+from load import (Loads, asks, comes_and_goes, credentials, echoes, file_names, leaves, packet_echoes, sends_fds)
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
+KINDS = (asks, asks, asks, leaves, echoes, packet_echoes, credentials, comes_and_goes, sends_fds)
+# KiB. What a process keeps for its next client depends on how many came at once before, and memory is had by the
+# page; the load of ten minutes with a leak of a byte in each request would be more than this.
+GROWTH = 256
+
+
+def fds(unit):
+    return sorted(os.readlink(f"/proc/{main_pid(unit)}/fd/{fd}").split(":")[0]
+                  for fd in os.listdir(f"/proc/{main_pid(unit)}/fd"))
+
+
+def at_rest():
+    """What each process has when nobody is connected but porterd to the opener, and its last answer is over."""
+    found = None
+    for _ in range(50):
+        time.sleep(0.1)
+        last, found = found, {unit: (fds(unit), pss(unit)) for unit in SERVICES}
+        if last and [found[unit][0] for unit in SERVICES] == [last[unit][0] for unit in SERVICES]:
+            break
+    return found
+
+
+def load(seconds):
+    loads = Loads(*KINDS)
+    with loads:
+        time.sleep(seconds)
+    equal(loads.count("unavailable") + loads.count("lost"), 0, "what went wrong")
+    for name in ("answers", "left", "echoes", "packets", "credentials", "visits", "floods"):
+        equal(loads.count(name) > 0, True, name)
+    return loads
+
+
+@test
+def after_a_soak_nothing_is_kept():
+    policy("".join(grant(name, secret(name, name), "AllowUser=root") for name in file_names()))
+    client.echo("/run/porterd/echo", b"x")
+    with client.Varlink() as varlink:
+        varlink.open(file_names()[0]).close()
+    first = min(60, SECONDS / 4)
+    load(first)
+    pids = [main_pid(unit) for unit in SERVICES]
+    before = at_rest()
+    loads = load(SECONDS - first)
+    after = at_rest()
+    print(f"# in {SECONDS - first:.0f} s: {loads.count('answers')} answers of "
+          f"the opener, {loads.count('left')} not waited for, {loads.count('echoes') + loads.count('packets')} echoes, "
+          f"{loads.count('credentials')} credentials, {loads.count('visits')} visits, {loads.count('floods')} floods")
+    equal([main_pid(unit) for unit in SERVICES], pids, "processes")
+    for unit in SERVICES:
+        print(f"# {unit}: {len(before[unit][0])} and {len(after[unit][0])} descriptors, {before[unit][1]} and "
+              f"{after[unit][1]} KiB")
+    for unit in SERVICES:
+        equal(after[unit][0], before[unit][0], f"descriptors of {unit}")
+        equal(after[unit][1] - before[unit][1] <= GROWTH, True, f"memory of {unit} grew by no more than {GROWTH} KiB")
