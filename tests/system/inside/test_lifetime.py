@@ -7,10 +7,11 @@ import socket
 import time
 
 import client
-from harness import (drop_in, equal, grant, main_pid, policy, prop, run, secret, state, systemctl,
-                     test, unit_file, wait_until)
+from harness import (SERVICES, drop_in, equal, grant, main_pid, policy, prop, raises, run, secret,
+                     state, systemctl, test, unit_file, wait_until)
 
 ECHO = "/run/porterd/echo"
+HANGING = "[Service]\nWatchdogSec=1s\nRestartSec=50ms\n"
 RACES = 20
 RACES_EACH = 10
 
@@ -79,11 +80,33 @@ def a_killed_opener_comes_back():
 
 @test
 def a_daemon_that_hangs_is_restarted_by_the_watchdog():
-    drop_in("porterd.service", "[Service]\nWatchdogSec=1s\n")
+    drop_in("porterd.service", HANGING)
     equal(client.echo(ECHO, b"x"), b"x")
     os.kill(main_pid("porterd.service"), signal.SIGSTOP)
+    started = time.monotonic()
     equal(client.echo(ECHO, b"y"), b"y")
-    equal(prop("porterd.service", "NRestarts"), "1")
+    equal(time.monotonic() - started < 5, True, "in good time")
+    equal((prop("porterd.service", "NRestarts"), prop("porterd.service", "Result")), ("1", "success"))
+
+
+@test
+def an_opener_that_hangs_is_restarted_by_the_watchdog():
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    for unit in SERVICES:
+        drop_in(unit, HANGING)
+    with client.Varlink() as asks, client.Varlink() as other:
+        asks.open("key").close()
+        time.sleep(1.5)
+        equal([prop(unit, "NRestarts") for unit in SERVICES], ["0", "0"], "restarts of what does not hang")
+        os.kill(main_pid("porterd-opener.service"), signal.SIGSTOP)
+        started = time.monotonic()
+        asks.send("io.porterd.Files.Open", {"file": "key"})
+        equal(other.call("io.porterd.Credentials.Get")["credentials"]["uid"], 0, "who does not ask for a file")
+        # Who has asked the one that hangs is told so when it is gone, and the next one answers.
+        equal(raises(client.VarlinkError, asks.receive).name, "OpenerUnavailable")
+        asks.open("key").close()
+        equal(time.monotonic() - started < 5, True, "in good time")
+    equal(prop("porterd-opener.service", "NRestarts"), "1")
 
 
 @test
