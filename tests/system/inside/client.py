@@ -77,7 +77,10 @@ class Varlink:
     def open(self, name):
         """A Python file on the descriptor that Files.Open passes."""
         index = self.call("io.porterd.Files.Open", {"file": name})["descriptor"]
-        fd, self.fds[index] = self.fds[index], os.open("/dev/null", os.O_RDONLY)
+        # Each reply counts its own from 0.
+        fd = self.fds.pop(index)
+        if self.fds:
+            raise AssertionError("more descriptors than one came along")
         return os.fdopen(fd, "rb", buffering=0)
 
 

@@ -4,7 +4,7 @@ import os
 import time
 
 import client
-from harness import (SERVICES, equal, grant, main_pid, policy, pss, secret, test)
+from harness import (SERVICES, equal, grant, main_pid, policy, pss, secret, test, wait_until)
 from load import (Loads, asks, comes_and_goes, credentials, echoes, file_names, leaves, packet_echoes, sends_fds)
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
@@ -15,19 +15,23 @@ GROWTH = 256
 
 
 def fds(unit):
-    return sorted(os.readlink(f"/proc/{main_pid(unit)}/fd/{fd}").split(":")[0]
-                  for fd in os.listdir(f"/proc/{main_pid(unit)}/fd"))
+    """What its descriptors are of; None while they come and go."""
+    directory = f"/proc/{main_pid(unit)}/fd"
+    try:
+        return sorted(os.readlink(f"{directory}/{fd}").split(":")[0] for fd in os.listdir(directory))
+    except FileNotFoundError:
+        return None
 
 
 def at_rest():
-    """What each process has when nobody is connected but porterd to the opener, and its last answer is over."""
-    found = None
-    for _ in range(50):
-        time.sleep(0.1)
-        last, found = found, {unit: (fds(unit), pss(unit)) for unit in SERVICES}
-        if last and [found[unit][0] for unit in SERVICES] == [last[unit][0] for unit in SERVICES]:
-            break
-    return found
+    """What each process has when nobody is connected but porterd to the opener, so that nothing changes."""
+    seen = []
+
+    def unchanged():
+        seen.append([fds(unit) for unit in SERVICES])
+        return len(seen) >= 10 and all(found == seen[-1] and None not in found for found in seen[-10:])
+    wait_until(unchanged, "descriptors come and go no more", 30)
+    return {unit: (found, pss(unit)) for unit, found in zip(SERVICES, seen[-1])}
 
 
 def load(seconds):
