@@ -70,10 +70,24 @@ def main_pid(unit):
     return int(prop(unit, "MainPID"))
 
 
+def pids(unit):
+    """All its processes, the main one first."""
+    group, main = prop(unit, "ControlGroup"), main_pid(unit)
+    found = [int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit() and in_group(p, group)]
+    return sorted(found, key=lambda pid: (pid != main, pid))
+
+
+def in_group(process, group):
+    try:
+        return any(line.split(":", 2)[2] == group for line in (process / "cgroup").read_text().splitlines())
+    except OSError:
+        return False
+
+
 def pss(unit):
-    """KiB of memory that its main process has for itself, or its share of."""
-    rollup = pathlib.Path(f"/proc/{main_pid(unit)}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1])
+    """KiB of memory that its processes have for themselves, or their share of."""
+    rollups = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids(unit)]
+    return sum(int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]) for rollup in rollups)
 
 
 def systemd_version():

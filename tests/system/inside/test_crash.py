@@ -6,7 +6,7 @@ import signal
 import time
 
 import client
-from harness import (SOCKETS, drop_in, equal, grant, main_pid, policy, prop, secret, state, systemctl, test,
+from harness import (SOCKETS, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state, systemctl, test,
                      wait_until)
 from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
 
@@ -19,29 +19,40 @@ def prepare():
     for unit in ("porterd.service", "porterd-opener.service"):
         drop_in(unit, "[Service]\nRestartSec=50ms\n")
     systemctl("start", "porterd-isolated.socket", "porterd-isolated-echo.socket")
-    client.echo("/run/porterd/echo", b"x")
+    everybody_serves()
 
 
-def crash(unit, loads, times=CRASHES):
-    """Kills the unit's main process again and again, each as soon as it serves."""
-    killed = 0
+def everybody_serves():
+    equal(client.echo("/run/porterd/echo", b"x"), b"x", "who comes")
+    with client.Varlink() as varlink, varlink.open(file_names()[0]) as file:
+        equal(file.read().decode(), file_names()[0])
+
+
+def main_process(processes):
+    return processes[0]
+
+
+def crash(unit, loads, victim=main_process, times=CRASHES):
+    """Kills that one of the unit's processes (the main one is the first) again and again, as soon as all serve."""
+    count, killed = len(pids(unit)), 0
+
+    def whole():
+        found = state(unit) == "active" and pids(unit)
+        return found and len(found) == count and killed not in found and found
     with loads:
         for _ in range(times):
-            pid = wait_until(lambda last=killed: state(unit) == "active" and main_pid(unit) not in (0, last) and
-                             main_pid(unit), f"another {unit}")
+            processes = wait_until(whole, f"all of {unit}")
             time.sleep(random.uniform(0.02, 0.1))
-            os.kill(pid, signal.SIGKILL)
-            killed = pid
-        wait_until(lambda: state(unit) == "active" and main_pid(unit) not in (0, killed), f"the last {unit}")
+            killed = victim(processes)
+            os.kill(killed, signal.SIGKILL)
+        wait_until(whole, f"all of {unit} at the end")
         time.sleep(0.2)
     print(f"# {times} times: {loads.count('answers')} answers, {loads.count('unavailable')} without the opener, "
           f"{loads.count('left')} not waited for, {loads.count('echoes')} echoes, {loads.count('lost')} connections lost")
-    equal(prop(unit, "NRestarts"), str(times), f"restarts of {unit}")
+    equal(prop(unit, "NRestarts"), str(times if victim == main_process else 0), f"restarts of {unit}")
     for name in SOCKETS:
         equal(state(name), "active", name)
-    equal(client.echo("/run/porterd/echo", b"x"), b"x", "who comes afterwards")
-    with client.Varlink() as varlink, varlink.open(file_names()[0]) as file:
-        equal(file.read().decode(), file_names()[0])
+    everybody_serves()
 
 
 @test
@@ -53,7 +64,7 @@ def the_opener_is_killed():
     equal(main_pid("porterd.service"), pid, "porterd")
     equal(loads.count("answers") > 10 * CRASHES, True, "answers")
     equal(loads.count("unavailable") > 0, True, "some waited for an opener that was killed")
-    equal(loads.longest(echoes, isolated_echoes) < 1, True, "nobody else waits")
+    equal(loads.longest(echoes, isolated_echoes) < 5, True, "nobody else waits")
 
 
 @test
@@ -64,4 +75,4 @@ def the_daemon_is_killed():
     equal(loads.count("answers") > 10 * CRASHES, True, "answers")
     equal(loads.count("lost") > CRASHES, True, "connections were lost")
     equal(loads.count("unavailable"), 0, "the opener was there")
-    equal(loads.longest(isolated_echoes) < 1, True, "others don't wait")
+    equal(loads.longest(isolated_echoes) < 5, True, "others don't wait")

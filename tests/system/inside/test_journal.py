@@ -1,6 +1,7 @@
 """Every open leaves one record, with fields that queries can rely on."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -14,7 +15,7 @@ from harness import (CLIENT, OWN_UNIT, SERVICES, contains, cursor, drop_in, equa
 from test_credentials import user
 
 # How long journald stands still.
-SECONDS = float(os.environ.get("JOURNAL_SECONDS", "4"))
+SECONDS = float(os.environ.get("JOURNAL_SECONDS", "3"))
 FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
           "CLIENT_UNIT", "CLIENT_INVOCATION_ID", "DEVICE", "INODE", "SEQUENCE"]
 
@@ -155,8 +156,8 @@ class Clocks:
         self.stream.sendall(b"x" * 64)
         equal(client.read_exactly(self.stream, 64), b"x" * 64, "echo")
 
-    def p99(self, seconds):
-        """99th percentiles of both in microseconds; nobody may wait for a second at all."""
+    def measure(self, seconds):
+        """99th percentiles of both, and the longest of all, in microseconds."""
         end, took = time.monotonic() + seconds, {self.open: [], self.echo: []}
         while time.monotonic() < end:
             for function, times in took.items():
@@ -164,10 +165,7 @@ class Clocks:
                 function()
                 times.append(1e6 * (time.perf_counter() - started))
             time.sleep(0.001)
-        longest = max(max(times) for times in took.values()) / 1e6
-        if longest > 1:
-            raise AssertionError(f"somebody waited for {longest:.1f} s")
-        return [sorted(times)[len(times) * 99 // 100] for times in took.values()]
+        return [sorted(times)[len(times) * 99 // 100] for times in took.values()] + [max(map(max, took.values()))]
 
 
 class Stopped:
@@ -183,15 +181,16 @@ class Stopped:
 
 def still(clocks):
     """One time of standing still: how much slower everybody was in it."""
-    before = clocks.p99(max(SECONDS / 4, 3))
+    before = clocks.measure(max(SECONDS / 4, 2))
     memory = [pss(unit) for unit in SERVICES]
     with Stopped():
-        during = clocks.p99(SECONDS)
+        during = clocks.measure(SECONDS)
         grown = [pss(unit) - then for unit, then in zip(SERVICES, memory)]
-    print("# p99 of opens and echoes: {:.0f} and {:.0f} us, without journald {:.0f} and {:.0f} us; memory grew by {} "
-          "and {} KiB".format(*before, *during, *grown))
+    print("# p99 of opens and echoes, and longest: {:.0f}, {:.0f} and {:.0f} us, without journald {:.0f}, {:.0f} and "
+          "{:.0f} us; memory grew by {} and {} KiB".format(*before, *during, *grown))
     equal(max(grown) <= 256, True, f"memory stays: {grown} KiB")
-    return max(now / then for now, then in zip(during, before))
+    # Waiting for journald once, for as long as it may be, is no matter of percentiles.
+    return max(now / then for now, then in zip(during[:2], before)) if during[2] < 1e6 else math.inf
 
 
 def numbers_of(entries, field):
@@ -206,7 +205,7 @@ def a_journal_that_stands_still_stops_nobody():
     after, slower = cursor(), []
     with client.Varlink() as varlink, client.connect("/run/porterd/echo") as stream:
         clocks = Clocks(varlink, stream)
-        clocks.p99(0.5)
+        clocks.measure(0.5)
         # The machine does other things as well; a journal that is waited for is felt every time.
         while not slower or (min(slower) > 1.2 and len(slower) < 4):
             slower.append(still(clocks))
