@@ -174,9 +174,13 @@ class Stopped:
     def __enter__(self):
         self.pid = main_pid("systemd-journald.service")
         os.kill(self.pid, signal.SIGSTOP)
+        return self.pid
 
     def __exit__(self, *_):
-        os.kill(self.pid, signal.SIGCONT)
+        try:
+            os.kill(self.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # it was killed
 
 
 def still(clocks):
@@ -263,3 +267,18 @@ def without_a_record_a_file_that_needs_one_is_not_granted():
     print(f"# {granted} were granted, {refused} refused")
     equal([entry["PORTERD_RESULT"] for entry in records(after, "key")].count("granted"), granted,
           "records of what was granted")
+
+
+@test
+def a_record_outlasts_a_journald_that_is_killed():
+    policy(grant("key", secret("key"), "AllowUser=root", "AuditRequired=yes"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        varlink.open("key").close()
+        with Stopped() as journald:
+            varlink.open("key").close()
+            os.kill(journald, signal.SIGKILL)
+            wait_until(lambda: main_pid("systemd-journald.service") not in (0, journald), "another journald")
+            varlink.open("key").close()
+    wait_until(lambda: run("journalctl", "--sync", ok=False).returncode == 0, "it answers")
+    wait_until(lambda: len(records(after, "key")) == 3, "all three records")
