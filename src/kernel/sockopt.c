@@ -130,6 +130,13 @@ int sockopt_error(int fd)
 	return -error;
 }
 
+int sockopt_cookie(int fd, uint64_t *ret)
+{
+	socklen_t size = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &size) < 0 ? -errno : 0;
+}
+
 int sockopt_grow_send_buffer(int fd)
 {
 	/* The kernel cuts the value down to net.core.wmem_max and doubles it. */

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -60,6 +61,9 @@ bool sockopt_all_read(int fd);
 
 /* Pending error of the socket as -errno, 0 for none. */
 int sockopt_error(int fd);
+
+/* The number that the kernel gave this socket, and no other since it was booted. */
+int sockopt_cookie(int fd, uint64_t *ret);
 
 /* Raises the send buffer to what the system allows an unprivileged process. */
 int sockopt_grow_send_buffer(int fd);

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/macro.h"
+#include "porterd/handover.h"
 #include "porterd/services.h"
 
 static const struct protocol *const protocols[] = {
@@ -25,6 +26,14 @@ static bool name_is_known(const char *name)
 		if (strcmp(protocols[i]->name, name) == 0)
 			return true;
 	return false;
+}
+
+const struct protocol *activation_find_protocol(const char *name, int type)
+{
+	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
+		if (strcmp(protocols[i]->name, name) == 0 && protocols[i]->type == type)
+			return protocols[i];
+	return NULL;
 }
 
 /* Fills in the protocol for the socket; -EINVAL with the error set. */
@@ -97,6 +106,21 @@ static int check_together(struct activation *activation)
 	return 0;
 }
 
+/* One of what systemd handed over; its descriptor is the activation's from here on. */
+static int take_fd(struct activation *activation, int fd, const char *name, const char *serve)
+{
+	struct activated *socket = &activation->sockets[activation->count];
+
+	if (strcmp(name, HANDOVER_NAME) == 0) {
+		activation->kept[activation->n_kept++] = fd;
+		return 0;
+	}
+	socket->fd = fd;
+	activation->count++;
+	/* The first fault is the one that is told. */
+	return activation->error[0] ? -EINVAL : identify_socket(activation, socket, serve ? serve : name);
+}
+
 int activation_take(struct activation *activation, const char *serve)
 {
 	char **names = NULL;
@@ -104,26 +128,25 @@ int activation_take(struct activation *activation, const char *serve)
 
 	*activation = (struct activation){ 0 };
 	count = sd_listen_fds_with_names(true, &names);
-	if (count < 0)
-		return count;
-	if (count == 0)
-		return -ENODATA;
+	if (count <= 0)
+		return count < 0 ? count : -ENODATA;
 
 	activation->sockets = calloc((size_t)count, sizeof(*activation->sockets));
-	if (!activation->sockets)
+	activation->kept = calloc((size_t)count, sizeof(*activation->kept));
+	if (!activation->sockets || !activation->kept)
 		r = -ENOMEM;
 	for (int i = 0; i < count; i++) {
-		if (activation->sockets) {
-			activation->sockets[i].fd = SD_LISTEN_FDS_START + i;
-			activation->count++;
+		if (r != -ENOMEM) {
+			int error = take_fd(activation, SD_LISTEN_FDS_START + i, names ? names[i] : "unknown", serve);
+
+			r = r < 0 ? r : error;
 		}
-		if (r >= 0)
-			r = identify_socket(activation, &activation->sockets[i],
-					    serve ? serve : names ? names[i] : "unknown");
 		if (names)
 			free(names[i]);
 	}
 	free(names);
+	if (r >= 0 && activation->count == 0)
+		r = -ENODATA;
 	return r < 0 ? r : check_together(activation);
 }
 
@@ -131,6 +154,9 @@ void activation_clear(struct activation *activation)
 {
 	for (size_t i = 0; i < activation->count; i++)
 		fd_close(activation->sockets[i].fd);
+	for (size_t i = 0; i < activation->n_kept; i++)
+		fd_close(activation->kept[i]);
 	free(activation->sockets);
+	free(activation->kept);
 	*activation = (struct activation){ 0 };
 }

@@ -18,12 +18,17 @@ struct activated {
 struct activation {
 	struct activated *sockets;
 	size_t count;
+	int *kept; /* what the porterd before left in systemd's fd store (porterd/handover); owned */
+	size_t n_kept;
 	char error[256]; /* what is wrong, for people; "" if nothing is */
 };
 
 /* Takes over what sd_listen_fds() hands out and finds the service of each. `serve` replaces all names, unless
  * NULL. -ENODATA: there is nothing; -EINVAL: something is wrong with a socket, as `error` says. */
 int activation_take(struct activation *activation, const char *serve);
+
+/* What is spoken on sockets of this name and type; NULL: nothing. */
+const struct protocol *activation_find_protocol(const char *name, int type);
 
 /* Closes what was not taken out of it. */
 void activation_clear(struct activation *activation);

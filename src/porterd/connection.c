@@ -17,6 +17,10 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 	struct connection *connection = CONTAINER_OF(source, struct connection, source);
 
 	connection->patience.unread = -1;
+	if (connection->server->handing_over) {
+		connection_set_aside(connection);
+		return;
+	}
 	connection->protocol->ready(connection, events);
 }
 
@@ -37,7 +41,9 @@ void socket_prepare(const struct protocol *protocol, int fd)
 		(void)sockopt_pass_attestation(fd);
 }
 
-int connection_add(struct server *server, const struct protocol *protocol, int fd)
+/* A new connection, or one to go on with. */
+static int connection_begin(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
+			    const struct kept *kept)
 {
 	_cleanup_close_ int owned = fd;
 	struct connection *connection = calloc(1, protocol->state_size);
@@ -66,6 +72,14 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 		return 0;
 	}
 
+	if (kept) {
+		r = protocol->restore(connection, kept);
+		if (r < 0)
+			connection_close(connection);
+		if (connection->closed)
+			return r;
+	}
+
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
 	 * served before epoll learns of the connection costs no epoll at all. */
 	protocol->ready(connection, EPOLLIN);
@@ -79,6 +93,16 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 	}
 	connection->watched = true;
 	return 0;
+}
+
+int connection_add(struct server *server, const struct protocol *protocol, int fd)
+{
+	return connection_begin(server, protocol, fd, NULL);
+}
+
+int connection_restore(struct server *server, const struct protocol *protocol, int fd, const struct kept *kept)
+{
+	return connection_begin(server, protocol, fd, kept);
 }
 
 void connection_close(struct connection *connection)
@@ -154,6 +178,27 @@ void connection_resume(struct connection *connection)
 	connection->resting = r < 0;
 	if (r < 0)
 		server_pause(connection->server, -r);
+}
+
+void connection_set_aside(struct connection *connection)
+{
+	if (connection->watched)
+		loop_remove(&connection->server->loop, &connection->source);
+	connection->watched = false;
+	connection->aside = true;
+}
+
+void connection_take_up(struct connection *connection)
+{
+	if (connection->aside) {
+		connection->aside = false;
+		connection->watched =
+			loop_add(&connection->server->loop, &connection->source, connection->events) >= 0;
+	}
+	if (connection->watched || connection->resting)
+		connection->protocol->ready(connection, 0);
+	else
+		connection_close(connection);
 }
 
 void connection_drain(struct connection *connection)

@@ -13,6 +13,7 @@
 #include "porterd/quota.h"
 
 struct answers;
+struct kept;
 struct server;
 struct server_buffer;
 struct connection;
@@ -41,6 +42,11 @@ struct protocol {
 	void (*clear)(struct connection *connection);
 	/* Frees, at the end of the loop's round, what somebody may still have in hand; may be NULL. */
 	void (*release)(struct connection *connection);
+	/* Says what the next porterd needs of the connection; the texts stay the state's. Called when nothing is done
+	 * for it any more but connection_close(). -errno: it can't be kept. */
+	int (*save)(struct connection *connection, struct kept *kept);
+	/* Takes that up in a new connection, before anything is received. -errno: it can't go on. */
+	int (*restore)(struct connection *connection, const struct kept *kept);
 	/* Serves the connection to its end by blocking calls (Accept=yes); NULL: the loop does it. */
 	int (*serve)(int fd, struct server_buffer *buffer);
 
@@ -69,6 +75,7 @@ struct connection {
 	bool watched;	 /* is in the epoll set */
 	bool closed;
 	bool resting; /* see connection_rest() */
+	bool aside;   /* see connection_set_aside() */
 	struct quota_share share;
 	struct patience_entry patience;
 };
@@ -90,6 +97,10 @@ void listener_rest(struct listener *listener, int error);
 /* Takes a connected socket over and serves what is already there. */
 int connection_add(struct server *server, const struct protocol *protocol, int fd /* consumes fd */);
 
+/* The same with a connection of the porterd before. */
+int connection_restore(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
+		       const struct kept *kept);
+
 /* Closes the connection; its memory stays until the end of the loop's round. */
 void connection_close(struct connection *connection);
 
@@ -100,6 +111,11 @@ void connection_watch(struct connection *connection, uint32_t events);
  * until server_pause() is over, and the answer is true. */
 bool connection_rest(struct connection *connection, int error);
 void connection_resume(struct connection *connection);
+
+/* While the server hands its connections over, none is served: those that have events are set aside. Those that could
+ * not be given away are taken up again. */
+void connection_set_aside(struct connection *connection);
+void connection_take_up(struct connection *connection);
 
 /* Makes the connection read what was received before, and then an end. */
 void connection_drain(struct connection *connection);

@@ -8,6 +8,7 @@
 #include "porterd/answers.h"
 #include "porterd/caller.h"
 #include "porterd/connection.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 
@@ -119,6 +120,26 @@ static void credentials_packet_ready(struct connection *connection, uint32_t eve
 		connection_watch(connection, varlink_output_pending(&state->call.output) ? EPOLLOUT : EPOLLIN);
 }
 
+static int credentials_packet_save(struct connection *connection, struct kept *kept)
+{
+	struct credentials_packet *state = CONTAINER_OF(connection, struct credentials_packet, connection);
+	const struct varlink_output *output = &state->call.output;
+
+	kept->has_unsent = varlink_output_pending(output);
+	kept->unsent = output->data;
+	kept->unsent_size = output->end;
+	return 0;
+}
+
+static int credentials_packet_restore(struct connection *connection, const struct kept *kept)
+{
+	struct credentials_packet *state = CONTAINER_OF(connection, struct credentials_packet, connection);
+
+	if (kept->unsent_size > connection->server->buffer.size || kept->unread_size > 0)
+		return -EBADMSG;
+	return kept->has_unsent ? varlink_output_copy(&state->call.output, kept->unsent, kept->unsent_size) : 0;
+}
+
 const struct protocol credentials_packet_protocol = {
 	.name = "credentials",
 	.type = SOCK_SEQPACKET,
@@ -128,6 +149,8 @@ const struct protocol credentials_packet_protocol = {
 	.state_size = sizeof(struct credentials_packet),
 	.ready = credentials_packet_ready,
 	.clear = credentials_packet_clear,
+	.save = credentials_packet_save,
+	.restore = credentials_packet_restore,
 };
 
 /* Datagrams: each is from somebody else. */

@@ -8,6 +8,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/answers.h"
 #include "porterd/connection.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 
@@ -95,6 +96,26 @@ static void echo_packet_ready(struct connection *connection, uint32_t events)
 		connection_close(connection);
 }
 
+static int echo_packet_save(struct connection *connection, struct kept *kept)
+{
+	struct echo_packet *echo = CONTAINER_OF(connection, struct echo_packet, connection);
+
+	kept->has_unsent = echo->packet;
+	kept->unsent = echo->packet;
+	kept->unsent_size = echo->packet ? echo->size : 0;
+	return 0;
+}
+
+static int echo_packet_restore(struct connection *connection, const struct kept *kept)
+{
+	if (kept->unsent_size > connection->server->buffer.size || kept->unread_size > 0)
+		return -EBADMSG;
+	if (kept->has_unsent)
+		keep_packet(CONTAINER_OF(connection, struct echo_packet, connection), kept->unsent,
+			    kept->unsent_size);
+	return 0;
+}
+
 static int echo_packet_serve(int fd, struct server_buffer *buffer)
 {
 	for (;;) {
@@ -124,6 +145,8 @@ const struct protocol echo_packet_protocol = {
 	.state_size = sizeof(struct echo_packet),
 	.ready = echo_packet_ready,
 	.clear = echo_packet_clear,
+	.save = echo_packet_save,
+	.restore = echo_packet_restore,
 	.serve = echo_packet_serve,
 };
 

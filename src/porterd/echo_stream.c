@@ -11,6 +11,7 @@
 
 #include "kernel/sockio.h"
 #include "porterd/connection.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 
@@ -202,6 +203,54 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		keep_rest(echo, server->buffer.data + sent, (size_t)(received - sent));
 }
 
+/* What is in the pipe goes into memory; nothing else is left over then. */
+static int empty_pipe(struct echo_stream *echo)
+{
+	size_t size = echo->pipe.held;
+
+	echo->rest = malloc(size);
+	if (!echo->rest)
+		return -ENOMEM;
+	echo->begin = 0;
+	echo->end = 0;
+	while (echo->pipe.held > 0) {
+		ssize_t taken = read(echo->pipe.read_fd, echo->rest + echo->end, echo->pipe.held);
+
+		if (taken <= 0)
+			return taken < 0 ? -errno : -EPIPE;
+		echo->end += (size_t)taken;
+		echo->pipe.held -= (size_t)taken;
+	}
+	return 0;
+}
+
+static int echo_stream_save(struct connection *connection, struct kept *kept)
+{
+	struct echo_stream *echo = CONTAINER_OF(connection, struct echo_stream, connection);
+
+	if (echo->pipe_borrowed && echo->pipe.held > 0) {
+		int r = empty_pipe(echo);
+
+		if (r < 0)
+			return r;
+	}
+	if (echo->rest) {
+		kept->has_unsent = true;
+		kept->unsent = echo->rest + echo->begin;
+		kept->unsent_size = echo->end - echo->begin;
+	}
+	return 0;
+}
+
+static int echo_stream_restore(struct connection *connection, const struct kept *kept)
+{
+	if (kept->unsent_size > PIECE || kept->unread_size > 0)
+		return -EBADMSG;
+	if (kept->unsent_size > 0)
+		keep_rest(CONTAINER_OF(connection, struct echo_stream, connection), kept->unsent, kept->unsent_size);
+	return 0;
+}
+
 static int echo_stream_serve(int fd, struct server_buffer *buffer)
 {
 	for (;;) {
@@ -229,5 +278,7 @@ const struct protocol echo_stream_protocol = {
 	.state_size = sizeof(struct echo_stream),
 	.ready = echo_stream_ready,
 	.clear = echo_stream_clear,
+	.save = echo_stream_save,
+	.restore = echo_stream_restore,
 	.serve = echo_stream_serve,
 };

@@ -15,6 +15,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
 #include "porterd/config.h"
+#include "porterd/handover.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 #include "record/message_id.h"
@@ -182,8 +183,11 @@ static int serve_by_loop(struct activation *activation, const struct options *op
 			r = listener_add(&server, activated->protocol, fd);
 		}
 	}
-	if (r >= 0)
+	if (r >= 0) {
+		handover_take(&server, activation->kept, activation->n_kept);
+		activation->n_kept = 0;
 		r = server_run(&server);
+	}
 
 	server_close(&server);
 	return r < 0 ? report_failure(recorder, "Can't serve", r) : EXIT_SUCCESS;

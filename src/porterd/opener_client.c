@@ -345,6 +345,11 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	return 0;
 }
 
+bool opener_client_is_asked(const struct opener_client *client)
+{
+	return client->first;
+}
+
 bool opener_client_tick(struct opener_client *client)
 {
 	if (client->first && clock_now_usec() - client->first->since_usec > PATIENCE_USEC) {
@@ -353,7 +358,7 @@ bool opener_client_tick(struct opener_client *client)
 		disconnect(client);
 		fail_calls(client, true);
 	}
-	return client->first;
+	return opener_client_is_asked(client);
 }
 
 int opener_client_new(struct opener_client **ret, struct server *server, const char *path)

@@ -46,5 +46,8 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 /* Takes a question back, if there is one: its answer will be thrown away. */
 void opener_call_cancel(struct opener_call *call);
 
+/* Are there questions that were not answered yet? */
+bool opener_client_is_asked(const struct opener_client *client);
+
 /* To be called about once a second: gives up on an opener that does not answer. True while questions wait. */
 bool opener_client_tick(struct opener_client *client);

@@ -14,13 +14,17 @@
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
+#include "porterd/handover.h"
 #include "porterd/opener_client.h"
+#include "porterd/restart.h"
 #include "record/message_id.h"
 
 /* While something goes on: how often the status is told, and everything looked after that is late. */
 #define TICK_USEC USEC_PER_SEC
 /* How long listeners rest after the kernel had nothing to give. */
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
+/* How long what was begun may take before a restart; the rest is begun anew by the next porterd. */
+#define HAND_OVER_USEC (3 * USEC_PER_SEC)
 /* Full listeners start again when so many connections have gone. */
 #define FULL_HYSTERESIS 16
 
@@ -98,10 +102,32 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static void drain_connections(struct server *server)
+{
+	for (struct connection *c = server->connections; c; c = c->next)
+		connection_drain(c);
+	arm(server, server->deadline, SERVER_DRAIN_SECONDS * USEC_PER_SEC);
+	server_connections_changed(server);
+}
+
+static void finish_handing_over(struct server *server)
+{
+	server->handing_over = false;
+	handover_give(server);
+	for (struct connection *c = server->connections, *next; c; c = next) {
+		next = c->next;
+		connection_take_up(c);
+	}
+	drain_connections(server);
+}
+
 /* After each round of events. */
 static void after_round(void *userdata)
 {
 	struct server *server = userdata;
+
+	if (server->handing_over && server->n_waiting == 0 && !opener_client_is_asked(server->opener))
+		finish_handing_over(server);
 
 	if (server->active && !server->ticking) {
 		server->ticking = true;
@@ -156,6 +182,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
+	if (server->handing_over) {
+		finish_handing_over(server);
+		return 0;
+	}
 	record_message(server->recorder, LOG_WARNING, "Stopping with %zu connections that did not read their answers",
 		       server->n_connections);
 	loop_finish(&server->loop);
@@ -164,9 +194,21 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	struct server *server = userdata;
+	int r;
+
 	(void)source;
 	(void)info;
-	server_drain(userdata);
+	if (server->draining)
+		return 0;
+	r = server->n_connections > 0 && !server->single ? restart_follows() : 0;
+	if (r < 0)
+		record_message(server->recorder, LOG_NOTICE,
+			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));
+	if (r > 0)
+		server_hand_over(server);
+	else
+		server_drain(server);
 	return 0;
 }
 
@@ -212,18 +254,29 @@ void server_connections_changed(struct server *server)
 	}
 }
 
+/* The beginning of the end, in either way. */
+static void stop_listening(struct server *server)
+{
+	server->draining = true;
+	(void)sd_notify(false, "STOPPING=1");
+	for_each_listener(server, listener_pause);
+}
+
 void server_drain(struct server *server)
 {
 	if (server->draining)
 		return;
-	server->draining = true;
+	stop_listening(server);
+	drain_connections(server);
+}
 
-	(void)sd_notify(false, "STOPPING=1");
-	for_each_listener(server, listener_pause);
-	for (struct connection *c = server->connections; c; c = c->next)
-		connection_drain(c);
-	arm(server, server->deadline, SERVER_DRAIN_SECONDS * USEC_PER_SEC);
-	server_connections_changed(server);
+void server_hand_over(struct server *server)
+{
+	if (server->draining)
+		return;
+	stop_listening(server);
+	server->handing_over = true;
+	arm(server, server->deadline, HAND_OVER_USEC);
 }
 
 /* Of all that this process may hold, a part is for descriptors on their way to clients: if these do not take them,

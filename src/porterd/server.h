@@ -61,7 +61,8 @@ struct server {
 	bool single; /* serves the one connection that it was started with */
 
 	uint64_t idle_usec; /* exit after so long without a connection; 0: never */
-	bool draining;
+	bool draining;	   /* takes nothing new */
+	bool handing_over; /* gives its connections to the next porterd as soon as nothing is under way */
 	bool full;    /* listeners are paused: as many connections as are allowed */
 	bool active;  /* something happened since the last tick */
 	bool ticking; /* the tick timer is armed */
@@ -94,6 +95,10 @@ int server_run(struct server *server);
 
 /* Stops accepting, lets every connection answer what was already received, then ends the loop. */
 void server_drain(struct server *server);
+
+/* Stops accepting and reading, finishes what was begun, and has systemd keep the connections for the next porterd.
+ * Those that it can't keep are drained. */
+void server_hand_over(struct server *server);
 
 /* A connection came or went: pauses and resumes listeners at the limit, arms the idle timer, ends a drain. */
 void server_connections_changed(struct server *server);

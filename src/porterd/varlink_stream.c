@@ -9,6 +9,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/caller.h"
 #include "porterd/connection.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 
@@ -207,7 +208,7 @@ static int run_calls(struct varlink_stream *stream)
 {
 	struct server *server = stream->connection->server;
 
-	while (!stream->call.pending) {
+	while (!stream->call.pending && !server->handing_over) {
 		int r;
 
 		if (stream->fds || stream->output.end - stream->output.begin >= GATHER_MAX)
@@ -261,7 +262,7 @@ static int run_stream(struct varlink_stream *stream)
 			return run;
 		if (r < 0)
 			return r == -EAGAIN ? 0 : r;
-		if (stream->call.pending) {
+		if (stream->call.pending || stream->connection->server->handing_over) {
 			/* An end is still told: EPOLLHUP can't be masked. */
 			connection_watch(stream->connection, 0);
 			return 0;
@@ -361,6 +362,56 @@ static void varlink_stream_ready(struct connection *connection, uint32_t events)
 	}
 }
 
+/* A call whose answer did not begin to leave is kept as if it had not been read: descriptors can't be written down, and
+ * the opener is asked again. It is still in the input, because nothing was received since. */
+static int varlink_stream_save(struct connection *connection, struct kept *kept)
+{
+	const struct varlink_stream *stream = stream_of(connection);
+	const char *end;
+
+	if (!stream)
+		return 0;
+	if (varlink_output_pending(&stream->output)) {
+		kept->has_unsent = true;
+		kept->unsent = stream->output.data + stream->output.begin;
+		kept->unsent_size = (stream->fds ? stream->fds_at : stream->output.end) - stream->output.begin;
+	}
+	if (!stream->input.data)
+		return 0;
+	end = stream->input.data + stream->input.end;
+	kept->unread = stream->input.data + stream->input.begin;
+	if (stream->call.pending || stream->fds)
+		kept->unread = stream->text;
+	kept->unread_size = (size_t)(end - kept->unread);
+	return 0;
+}
+
+static int varlink_stream_restore(struct connection *connection, const struct kept *kept)
+{
+	struct varlink_connection *varlink = CONTAINER_OF(connection, struct varlink_connection, connection);
+	struct varlink_stream *stream;
+
+	if (kept->unsent_size == 0 && kept->unread_size == 0)
+		return 0;
+	stream = varlink->stream = stream_new(connection);
+	if (!stream || (kept->unsent_size > 0 &&
+			varlink_output_copy(&stream->output, kept->unsent, kept->unsent_size) < 0))
+		return -ENOMEM;
+
+	for (size_t done = 0; done < kept->unread_size;) {
+		size_t room, size = kept->unread_size - done;
+		void *data = varlink_input_room(&stream->input, &room);
+
+		if (!data)
+			return room == 0 ? -EBADMSG : -ENOMEM;
+		size = MIN_OF(size, room);
+		memcpy(data, kept->unread + done, size);
+		varlink_input_received(&stream->input, size);
+		done += size;
+	}
+	return 0;
+}
+
 const struct protocol varlink_stream_protocol = {
 	.name = "varlink",
 	.type = SOCK_STREAM,
@@ -368,5 +419,7 @@ const struct protocol varlink_stream_protocol = {
 	.state_size = sizeof(struct varlink_connection),
 	.ready = varlink_stream_ready,
 	.clear = varlink_stream_clear,
+	.save = varlink_stream_save,
+	.restore = varlink_stream_restore,
 	.release = varlink_stream_release,
 };

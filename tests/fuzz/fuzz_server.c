@@ -25,6 +25,11 @@ void fuzz_server_open(const char *opener_path)
 	fuzz_expect(server_open(&server, &options, recorder) == 0);
 }
 
+struct server *fuzz_server(void)
+{
+	return &server;
+}
+
 int fuzz_server_connect(const struct protocol *protocol)
 {
 	int pair[2];
@@ -47,6 +52,8 @@ void fuzz_server_run(void)
 	for (unsigned i = 0; loop->event_pending || loop->retired || poll(&ready, 1, 0) > 0; i++) {
 		/* Something is always ready, and never done. */
 		fuzz_expect(i < ROUNDS_MAX);
+		if (loop->retired)
+			loop_event_changed(loop);
 		loop->finished = false;
 		fuzz_expect(loop_run(loop, end_round, loop) == 0);
 	}

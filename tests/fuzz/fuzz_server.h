@@ -11,6 +11,8 @@
 /* Starts it, once. It asks the opener at `opener_path`. */
 void fuzz_server_open(const char *opener_path);
 
+struct server *fuzz_server(void);
+
 /* Gives it an end of a socketpair; returns the other one. */
 int fuzz_server_connect(const struct protocol *protocol);
 

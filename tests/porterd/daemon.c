@@ -51,6 +51,9 @@ static bool run_round(struct daemon *daemon, int timeout)
 
 	if (!loop->event_pending && !loop->retired && poll(&pollfd, 1, timeout) == 0)
 		return false;
+	/* What was retired outside of the loop has no event of its own to wait for. */
+	if (loop->retired)
+		loop_event_changed(loop);
 	loop->finished = false;
 	ck_assert_int_eq(loop_run(loop, end_round, loop), 0);
 	return true;

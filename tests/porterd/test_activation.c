@@ -77,6 +77,10 @@ static const struct handover {
 	{ { STREAM_CONNECTED }, "connection", "echo", 0, { &echo_stream_protocol }, true, { 0 } },
 	{ { STREAM_LISTENS }, "varlink", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
 	{ { STREAM_LISTENS }, NULL, "echo", 0, { &echo_stream_protocol }, false, { 0 } },
+	/* What a porterd before has left comes last, whatever it is. */
+	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "echo:kept:kept", NULL, 0, { &echo_stream_protocol }, false, { 0 } },
+	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "varlink:kept:kept", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
+	{ { STREAM_CONNECTED }, "kept", NULL, -ENODATA, { 0 }, false, { "" } },
 	{ { NONE }, "", NULL, -ENODATA, { 0 }, false, { "" } },
 	{ { STREAM_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'unknown'", "varlink" } },
 	{ { STREAM_LISTENS }, "nonsense", NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'nonsense'" } },
@@ -95,6 +99,15 @@ static const struct handover {
 	{ { DATAGRAM, STREAM_LISTENS }, "varlink:nonsense", NULL, -EINVAL, { 0 }, false, { "fd 3 (varlink)" } },
 };
 
+static size_t count_kept(const char *names)
+{
+	size_t count = 0;
+
+	for (const char *at = names; at && (at = strstr(at, "kept")); at++)
+		count++;
+	return count;
+}
+
 /* Puts the sockets where systemd does, and takes them over. */
 static int take_over(void *argument)
 {
@@ -102,7 +115,7 @@ static int take_over(void *argument)
 	struct activation activation;
 	char number[16];
 	int fds[SOCKETS_MAX];
-	size_t count = 0;
+	size_t count = 0, n_kept = count_kept(handover->names);
 
 	for (size_t i = 0; i < SOCKETS_MAX && handover->kinds[i] != NONE; i++) {
 		fds[i] = fcntl(make_socket(handover->kinds[i]), F_DUPFD, 100);
@@ -131,11 +144,14 @@ static int take_over(void *argument)
 	unit_expect(activation_take(&activation, handover->serve) == handover->result);
 	for (size_t i = 0; i < ELEMENTSOF(handover->words) && handover->words[i]; i++)
 		unit_expect(strstr(activation.error, handover->words[i]));
-	unit_expect(activation.count == count);
+	unit_expect(activation.count == count - n_kept);
+	unit_expect(activation.n_kept == n_kept);
+	for (size_t i = 0; i < n_kept; i++)
+		unit_expect(activation.kept[i] == SD_LISTEN_FDS_START + (int)(count - n_kept + i));
 	unit_expect(!getenv("LISTEN_FDS"));
 	if (handover->result == 0) {
 		unit_expect(activation.error[0] == '\0');
-		for (size_t i = 0; i < count; i++) {
+		for (size_t i = 0; i < count - n_kept; i++) {
 			unit_expect(activation.sockets[i].fd == SD_LISTEN_FDS_START + (int)i);
 			unit_expect(activation.sockets[i].protocol == handover->protocols[i]);
 			unit_expect(activation.sockets[i].connected == handover->connected);

@@ -169,6 +169,9 @@ inside_selinux()
 
 	ok 'selinux: porterd connects to the opener' may porterd_t porterd_opener_t unix_stream_socket connectto
 	ok 'selinux: porterd reaches its socket' may porterd_t porterd_opener_runtime_t sock_file write
+	ok 'selinux: over a restart systemd holds its connections' may init_t porterd_t unix_stream_socket read,write
+	ok 'selinux: and what is written of them' may init_t porterd_tmpfs_t file read
+	ok 'selinux: it is asked for the reason of a stop' may porterd_t init_t dbus send_msg
 	ok 'selinux: porterd takes what the opener opened' may porterd_t porterd_opener_t fd use
 	ok "selinux: the opener takes the clients' sockets" may porterd_opener_t porterd_t fd use
 	ok 'selinux: and asks them who connected' may porterd_opener_t porterd_t unix_stream_socket getopt

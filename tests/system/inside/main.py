@@ -26,6 +26,7 @@ import test_quotas
 import test_lifetime
 import test_crash
 import test_soak
+import test_restart
 import test_burst
 
 examples.register_tests()  # before the last

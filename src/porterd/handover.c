@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections that outlive their porterd.
+ */
+#include "porterd/handover.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "kernel/fdset.h"
+#include "kernel/memfd.h"
+#include "kernel/sockopt.h"
+#include "porterd/activation.h"
+#include "porterd/connection.h"
+#include "porterd/kept.h"
+#include "porterd/server.h"
+
+/* For thousands of connections systemd takes a second or two. */
+#define STORED_USEC (8 * USEC_PER_SEC)
+
+/* How many the store takes, less one for the file. systemd says it since 254. */
+static size_t store_room(void)
+{
+	const char *text = getenv("FDSTORE");
+	unsigned long long max = text ? strtoull(text, NULL, 10) : HANDOVER_MAX + 1;
+
+	return max == 0 ? 0 : MIN_OF((size_t)max - 1, (size_t)HANDOVER_MAX);
+}
+
+/* Did systemd take them? It must not look after them (FDPOLL=0): it would drop those whose clients have left, who
+ * may have said something before. */
+static bool store(const int *fds, size_t count)
+{
+	return sd_pid_notify_with_fds(0, false, "FDSTORE=1\nFDNAME=" HANDOVER_NAME "\nFDPOLL=0", fds,
+				      (unsigned)count) > 0;
+}
+
+static int describe(struct connection *connection, struct kept *ret)
+{
+	const struct protocol *protocol = connection->protocol;
+	int r;
+
+	*ret = (struct kept){ .name = protocol->name, .type = protocol->type };
+	if (!protocol->save)
+		return -EOPNOTSUPP;
+	r = sockopt_cookie(connection->source.fd, &ret->cookie);
+	return r < 0 ? r : protocol->save(connection, ret);
+}
+
+/* Writes down the state of as many connections as there is room for, and says in `given` which they are. Returns the
+ * sealed file, or -errno. */
+static int write_all_down(struct server *server, struct connection **given, size_t max, size_t *count)
+{
+	_cleanup_close_ int file = memfd_new("porterd-kept");
+	int r = file < 0 ? file : kept_write_header(file);
+
+	for (struct connection *c = server->connections; r >= 0 && c && *count < max; c = c->next) {
+		struct kept kept;
+
+		if (describe(c, &kept) < 0)
+			continue;
+		r = kept_write(file, &kept);
+		given[(*count)++] = c;
+	}
+	if (r >= 0)
+		r = memfd_seal(file);
+	return r < 0 ? r : TAKE_FD(file);
+}
+
+void handover_give(struct server *server)
+{
+	size_t max = MIN_OF(store_room(), server->n_connections), count = 0, done = 0;
+	_cleanup_free_ struct connection **given = calloc(max + 1, sizeof(*given));
+	_cleanup_close_ int file = -EBADF;
+
+	if (!given)
+		return;
+	file = write_all_down(server, given, max, &count);
+	if (file < 0 || !store(&file, 1))
+		return;
+
+	while (done < count) {
+		int fds[FDSET_MAX];
+		size_t n = MIN_OF(count - done, (size_t)FDSET_MAX);
+
+		for (size_t i = 0; i < n; i++)
+			fds[i] = given[done + i]->source.fd;
+		if (!store(fds, n))
+			break;
+		/* Not the end of it: systemd has the other descriptor. */
+		for (size_t i = 0; i < n; i++)
+			connection_close(given[done + i]);
+		done += n;
+	}
+	record_message(server->recorder, LOG_INFO, "%zu connections wait for the next porterd", done);
+	(void)sd_notify_barrier(false, STORED_USEC);
+}
+
+/* A file of the store, and what it says. */
+struct kept_file {
+	void *data;
+	size_t size;
+	struct kept_list list;
+};
+
+static void kept_file_close(struct kept_file *file)
+{
+	kept_list_clear(&file->list);
+	if (file->data)
+		(void)munmap(file->data, file->size);
+}
+
+/* Nobody can change it any more, or it is not one of ours. */
+static int kept_file_open(struct kept_file *file, int fd)
+{
+	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int have = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+	void *data;
+
+	*file = (struct kept_file){ 0 };
+	if (have < 0 || (have & seals) != seals || fstat(fd, &st) < 0 || st.st_size == 0)
+		return -EBADMSG;
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	file->data = data;
+	file->size = (size_t)st.st_size;
+	return kept_list_parse(&file->list, file->data, file->size);
+}
+
+static const struct kept *find(const struct kept_file *files, size_t count, uint64_t cookie)
+{
+	const struct kept *kept = NULL;
+
+	for (size_t i = 0; i < count && !kept; i++)
+		kept = kept_list_find(&files[i].list, cookie);
+	return kept;
+}
+
+/* The connection goes on, or is closed: nothing is known of it, or nothing that can be used. */
+static bool take_connection(struct server *server, const struct kept_file *files, size_t count,
+			    int fd /* consumes fd */)
+{
+	_cleanup_close_ int owned = fd;
+	const struct protocol *protocol;
+	const struct kept *kept;
+	uint64_t cookie;
+
+	if (sockopt_cookie(fd, &cookie) < 0)
+		return false;
+	kept = find(files, count, cookie);
+	protocol = kept ? activation_find_protocol(kept->name, kept->type) : NULL;
+	return protocol && protocol->restore && connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
+}
+
+void handover_take(struct server *server, int *fds, size_t count)
+{
+	_cleanup_free_ struct kept_file *files = calloc(count + 1, sizeof(*files));
+	size_t n_files = 0, n_sockets = 0, taken = 0;
+
+	if (count == 0)
+		return;
+	/* First of all: what stays in the store stays open, whatever becomes of it here, and a porterd that
+	 * crashes over it shall not find it again. */
+	(void)sd_notify(false, "FDSTOREREMOVE=1\nFDNAME=" HANDOVER_NAME);
+
+	for (size_t i = 0; i < count; i++) {
+		if (sd_is_socket(fds[i], AF_UNSPEC, 0, -1) > 0) {
+			fds[n_sockets++] = fds[i];
+			continue;
+		}
+		if (files && kept_file_open(&files[n_files], fds[i]) < 0)
+			record_message(server->recorder, LOG_WARNING,
+				       "What the porterd before wrote of its connections can't be read");
+		n_files += files ? 1 : 0;
+		fd_close(fds[i]);
+	}
+	for (size_t i = 0; i < n_sockets; i++)
+		taken += take_connection(server, files, n_files, fds[i]);
+
+	for (size_t i = 0; i < n_files; i++)
+		kept_file_close(&files[i]);
+	record_message(server->recorder, taken < n_sockets ? LOG_WARNING : LOG_INFO,
+		       "Took up %zu of %zu connections of the porterd before", taken, n_sockets);
+	server_connections_changed(server);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Connections that outlive their porterd: when it is restarted, systemd keeps them in its fd store for the next one.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct server;
+
+/* The name of everything that is in the store. Short, because the names of all together become one string of the
+ * next one's environment, and the kernel takes none longer than 128 KiB. */
+#define HANDOVER_NAME "kept"
+
+/* No more connections than this go there, whatever the store would take: PID 1 compares each with all that it has. */
+#define HANDOVER_MAX 4096
+
+/* Gives as many connections as it can to systemd; the others stay. Nothing may be under way with the opener for a
+ * connection that shall be answered once only. Waits until systemd has them. */
+void handover_give(struct server *server);
+
+/* Takes up what came back from systemd, which forgets it. */
+void handover_take(struct server *server, int *fds /* consumes all */, size_t count);

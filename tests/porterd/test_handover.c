@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one porterd writes down of its connections, and how another takes it up. The test is systemd: it keeps the
+ * descriptors.
+ */
+#include "daemon.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "kernel/memfd.h"
+#include "kernel/sockio.h"
+#include "kernel/sockopt.h"
+#include "porterd/handover.h"
+#include "porterd/kept.h"
+#include "tests/base/unit.h"
+
+#define STORE_MAX 1024
+
+/* Takes notifications in a thread, as porterd waits until they were taken. */
+struct store {
+	int fd;
+	pthread_t thread;
+	int fds[STORE_MAX];
+	size_t count, removals;
+};
+
+static void *keep(void *userdata)
+{
+	struct store *store = userdata;
+
+	for (;;) {
+		char text[4096];
+		struct fdset fds;
+		ssize_t size = sockio_receive_fds(store->fd, text, sizeof(text) - 1, &fds, 0);
+
+		if (size < 0)
+			continue;
+		text[size] = '\0';
+		if (strcmp(text, "end") == 0)
+			return NULL;
+		if (strcmp(text, "FDSTOREREMOVE=1\nFDNAME=" HANDOVER_NAME) == 0)
+			store->removals++;
+		for (size_t i = 0; strcmp(text, "FDSTORE=1\nFDNAME=" HANDOVER_NAME "\nFDPOLL=0") == 0 && i < fds.count; i++)
+			store->fds[store->count++] = TAKE_FD(fds.fds[i]);
+		fdset_clear(&fds);
+	}
+}
+
+static void store_open(struct store *store)
+{
+	struct sockaddr_un address;
+	unsigned size = unit_make_address(&address, "notify");
+	char name[sizeof(address.sun_path) + 1];
+
+	*store = (struct store){ .fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) };
+	ck_assert_int_eq(bind(store->fd, (struct sockaddr *)&address, size), 0);
+	(void)snprintf(name, sizeof(name), "@%s", address.sun_path + 1);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	ck_assert_int_eq(pthread_create(&store->thread, NULL, keep, store), 0);
+}
+
+static void store_close(struct store *store)
+{
+	struct sockaddr_un address;
+	unsigned size = unit_make_address(&address, "notify");
+
+	ck_assert_int_eq(sendto(store->fd, "end", 3, 0, (struct sockaddr *)&address, size), 3);
+	ck_assert_int_eq(pthread_join(store->thread, NULL), 0);
+	(void)unsetenv("NOTIFY_SOCKET");
+	fd_close(store->fd);
+}
+
+/* Two daemons, one after the other. */
+struct fixture {
+	struct daemon before, after;
+	struct store store;
+};
+
+static void fixture_open(struct fixture *fixture)
+{
+	daemon_open(&fixture->before);
+	daemon_open(&fixture->after);
+	store_open(&fixture->store);
+}
+
+static void hand_over(struct fixture *fixture)
+{
+	daemon_settle(&fixture->before);
+	handover_give(&fixture->before.server);
+	daemon_settle(&fixture->before);
+	handover_take(&fixture->after.server, fixture->store.fds, fixture->store.count);
+	daemon_settle(&fixture->after);
+}
+
+static void fixture_close(struct fixture *fixture)
+{
+	store_close(&fixture->store);
+	daemon_close(&fixture->before);
+	daemon_close(&fixture->after);
+}
+
+static size_t receive(int fd, char *buffer, size_t size)
+{
+	size_t done = 0;
+	ssize_t got;
+
+	while (done < size && (got = recv(fd, buffer + done, size - done, MSG_DONTWAIT)) > 0)
+		done += (size_t)got;
+	return done;
+}
+
+START_TEST(a_quiet_connection_goes_on)
+{
+	static const struct protocol *const protocols[] = {
+		&echo_stream_protocol,
+		&echo_packet_protocol,
+		&varlink_stream_protocol,
+		&credentials_packet_protocol,
+	};
+	const struct protocol *protocol = protocols[_i];
+	const char *call = "{\"method\":\"io.porterd.Credentials.Get\"}";
+	size_t size = strlen(call) + (protocol == &varlink_stream_protocol);
+	struct fixture fixture;
+	char before[4096], after[4096];
+	size_t got;
+	int fd;
+
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, protocol, 0);
+	ck_assert_int_eq(send(fd, call, size, 0), (ssize_t)size);
+	daemon_settle(&fixture.before);
+	got = receive(fd, before, sizeof(before));
+	ck_assert_uint_gt(got, 0);
+
+	hand_over(&fixture);
+	ck_assert_uint_eq(fixture.before.server.n_connections, 0);
+	ck_assert_uint_eq(fixture.after.server.n_connections, 1);
+	/* Nothing is sent twice, and the connection has not ended. */
+	ck_assert_int_eq(recv(fd, after, 1, MSG_DONTWAIT), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(send(fd, call, size, 0), (ssize_t)size);
+	daemon_settle(&fixture.after);
+	ck_assert_uint_eq(receive(fd, after, sizeof(after)), got);
+	ck_assert_mem_eq(before, after, got);
+
+	fd_close(fd);
+	daemon_settle(&fixture.after);
+	ck_assert_uint_eq(fixture.after.server.n_connections, 0);
+	fixture_close(&fixture);
+	ck_assert_uint_eq(fixture.store.removals, 1);
+}
+END_TEST
+
+/* Copied or in a pipe, whatever the client did not take comes after the restart, and then the rest. */
+START_TEST(a_stream_loses_nothing)
+{
+	static unsigned char sent[1900000], got[sizeof(sent)];
+	size_t n_sent = 0, n_got = 0;
+	struct fixture fixture;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (unsigned char)(i * 31 + i / 251);
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, &echo_stream_protocol, _i == 0 ? 4096 : 0);
+	/* Large pieces that are taken at once lead to splicing. */
+	for (size_t i = 0; i < 8 && _i == 1; i++) {
+		n_sent += (size_t)send(fd, sent + n_sent, 60000, MSG_DONTWAIT);
+		daemon_settle(&fixture.before);
+		n_got += receive(fd, (char *)got + n_got, sizeof(got) - n_got);
+	}
+	for (ssize_t n; (n = send(fd, sent + n_sent, sizeof(sent) - n_sent, MSG_DONTWAIT)) > 0; n_sent += (size_t)n)
+		daemon_settle(&fixture.before);
+	ck_assert_uint_lt(n_got, n_sent);
+	ck_assert_uint_lt(n_sent, sizeof(sent));
+
+	hand_over(&fixture);
+	ck_assert_uint_eq(fixture.after.server.n_connections, 1);
+	while (n_got < sizeof(sent)) {
+		ssize_t n = n_sent < sizeof(sent) ? send(fd, sent + n_sent, sizeof(sent) - n_sent, MSG_DONTWAIT) : 0;
+
+		if (n > 0 && (n_sent += (size_t)n) == sizeof(sent))
+			ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+		daemon_settle(&fixture.after);
+		n = (ssize_t)receive(fd, (char *)got + n_got, sizeof(got) - n_got);
+		ck_assert(n > 0 || n_sent < sizeof(sent));
+		n_got += (size_t)n;
+	}
+	ck_assert_mem_eq(sent, got, sizeof(sent));
+	daemon_settle(&fixture.after);
+	ck_assert_int_eq(recv(fd, got, 1, MSG_DONTWAIT), 0);
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* An empty packet that was not taken is one, too. */
+START_TEST(packets_keep_their_order)
+{
+	const size_t sizes[] = { 3000, 0, 5, 0, 3000, 0, 0, 1 };
+	struct fixture fixture;
+	char packet[4000] = { 0 };
+	size_t n_sent = 0;
+	int fd;
+
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, &echo_packet_protocol, 4608);
+	for (; n_sent < 1000; n_sent++) {
+		if (send(fd, packet, sizes[n_sent % ELEMENTSOF(sizes)], MSG_DONTWAIT) < 0)
+			break;
+		daemon_settle(&fixture.before);
+	}
+	ck_assert_uint_lt(n_sent, 1000);
+
+	hand_over(&fixture);
+	for (size_t i = 0; i < n_sent; i++) {
+		ck_assert_int_eq(recv(fd, packet, sizeof(packet), MSG_DONTWAIT), (ssize_t)sizes[i % ELEMENTSOF(sizes)]);
+		daemon_settle(&fixture.after);
+	}
+	ck_assert_int_eq(recv(fd, packet, 1, MSG_DONTWAIT), -1);
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Whole calls that nobody has looked at yet, because earlier answers were not taken, and half of one. */
+START_TEST(calls_are_answered_once)
+{
+	const char call[] = "{\"method\":\"org.varlink.service.GetInfo\"}";
+	struct fixture fixture;
+	char answers[100000];
+	size_t n_sent = 0, size = 0, n_answers = 0;
+	int fd;
+
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, &varlink_stream_protocol, 8192);
+	while (send(fd, call, sizeof(call), MSG_DONTWAIT) == (ssize_t)sizeof(call)) {
+		n_sent++;
+		daemon_settle(&fixture.before);
+	}
+	ck_assert_uint_gt(n_sent, 10);
+
+	hand_over(&fixture);
+	for (size_t got; (got = receive(fd, answers + size, sizeof(answers) - size)) > 0; size += got)
+		daemon_settle(&fixture.after);
+	for (size_t i = 0; i < size; i++)
+		n_answers += answers[i] == '\0';
+	ck_assert_uint_eq(n_answers, n_sent);
+	ck_assert_int_eq(answers[size - 1], '\0');
+
+	ck_assert_int_eq(send(fd, call, 10, 0), 10);
+	daemon_settle(&fixture.after);
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* What comes while the others are still waited for is served by the next, or by this one if that takes nobody. */
+START_TEST(what_comes_meanwhile_is_served_once)
+{
+	struct fixture fixture;
+	char bytes[10];
+	int fds[2];
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		fds[i] = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
+	fixture.before.server.handing_over = true;
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		ck_assert_int_eq(send(fds[i], "bytes", 5, 0), 5);
+	daemon_settle(&fixture.before);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		ck_assert_int_eq(recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+
+	ck_assert_int_eq(setenv("FDSTORE", "2", 1), 0);
+	hand_over(&fixture);
+	(void)unsetenv("FDSTORE");
+	ck_assert_uint_eq(fixture.after.server.n_connections, 1);
+	ck_assert_uint_eq(fixture.before.server.n_connections, 1);
+	fixture.before.server.handing_over = false;
+	connection_take_up(fixture.before.server.connections);
+	daemon_settle(&fixture.before);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+		ck_assert_int_eq(recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT), 5);
+		ck_assert_int_eq(send(fds[i], "more", 4, 0), 4);
+	}
+	daemon_settle(&fixture.before);
+	daemon_settle(&fixture.after);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+		ck_assert_int_eq(recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT), 4);
+		fd_close(fds[i]);
+	}
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* No more than the store takes, less one for what is written. */
+START_TEST(the_rest_stays)
+{
+	struct fixture fixture;
+	int fds[4];
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		fds[i] = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
+	ck_assert_int_eq(setenv("FDSTORE", _i == 0 ? "3" : _i == 1 ? "1" : "0", 1), 0);
+	hand_over(&fixture);
+	(void)unsetenv("FDSTORE");
+	ck_assert_uint_eq(fixture.after.server.n_connections, _i == 0 ? 2 : 0);
+	ck_assert_uint_eq(fixture.before.server.n_connections, _i == 0 ? 2 : 4);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		fd_close(fds[i]);
+	fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(without_systemd_all_stay)
+{
+	struct fixture fixture;
+	int fd;
+
+	fixture_open(&fixture);
+	(void)unsetenv("NOTIFY_SOCKET");
+	fd = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
+	hand_over(&fixture);
+	ck_assert_uint_eq(fixture.before.server.n_connections, 1);
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* What lies in the store without a word about it is closed, and so is what has a file that could still change. */
+START_TEST(strangers_are_closed)
+{
+	const struct kept kept = { .name = "echo", .type = SOCK_STREAM };
+	struct kept known = kept;
+	struct fixture fixture;
+	int pair[2], fds[2];
+	char byte;
+
+	fixture_open(&fixture);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	fds[0] = pair[1];
+	fds[1] = memfd_new("test");
+	ck_assert_int_ge(fds[1], 0);
+	ck_assert_int_eq(sockopt_cookie(pair[1], &known.cookie), 0);
+	if (_i == 2)
+		known.cookie++;
+	if (_i == 3)
+		known.name = "nothing";
+	if (_i == 4)
+		known.type = SOCK_DGRAM;
+	ck_assert_int_eq(kept_write_header(fds[1]), 0);
+	ck_assert_int_eq(kept_write(fds[1], &known), 0);
+	if (_i != 1)
+		ck_assert_int_eq(memfd_seal(fds[1]), 0);
+
+	handover_take(&fixture.after.server, fds, ELEMENTSOF(fds));
+	daemon_settle(&fixture.after);
+	ck_assert_uint_eq(fixture.after.server.n_connections, _i == 0);
+	ck_assert_int_eq(recv(pair[0], &byte, 1, MSG_DONTWAIT), _i == 0 ? -1 : 0);
+	fd_close(pair[0]);
+	daemon_settle(&fixture.after);
+	fixture_close(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	const struct unit_test tests[] = {
+		UNIT_LOOP(a_quiet_connection_goes_on, 4),
+		UNIT_LOOP(a_stream_loses_nothing, 2),
+		UNIT_TEST(packets_keep_their_order),
+		UNIT_TEST(calls_are_answered_once),
+		UNIT_TEST(what_comes_meanwhile_is_served_once),
+		UNIT_LOOP(the_rest_stays, 3),
+		UNIT_TEST(without_systemd_all_stay),
+		UNIT_LOOP(strangers_are_closed, 5),
+		{ 0 },
+	};
+
+	return unit_run("handover", tests, NULL);
+}
