@@ -8,7 +8,7 @@ import client
 from harness import (SERVICES, equal, grant, pids, policy, pss, secret, test, wait_until)
 from load import (Loads, asks, comes_and_goes, credentials, echoes, file_names, leaves, packet_echoes, sends_fds)
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "8"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
 KINDS = (asks, asks, asks, leaves, echoes, packet_echoes, credentials, comes_and_goes, sends_fds)
 # KiB. What a process keeps for its next client depends on how many came at once before, and memory is had by the
 # page; the load of ten minutes with a leak of a byte in each request would be more than this.
