@@ -76,7 +76,9 @@ int host_open(const char *path, int flags)
 		if (fd != -ENOSYS)
 			return fd;
 	}
-	fd = openat(host_root, path[1] != '\0' ? path + 1 : ".", flags | O_CLOEXEC);
+	/* Relative to the directory: with one slash left over it would be a path of this process's own view. */
+	path += strspn(path, "/");
+	fd = openat(host_root, *path ? path : ".", flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -91,6 +91,8 @@ static int look_with_directory(void *argument)
 
 	unit_expect(is_file(host_pin("/etc/porter-test/file", 0, RESOLVE_NO_SYMLINKS)));
 	unit_expect(is_file(host_open("/etc/porter-test/file", O_RDONLY)));
+	unit_expect(is_file(host_open("//etc///porter-test/file", O_RDONLY)));
+	unit_expect(host_open("//usr", O_RDONLY) == -ENOENT);
 	unit_expect(host_pin("/link", 0, RESOLVE_NO_SYMLINKS) == -ELOOP);
 	/* Absolute links lead to the host's files, and nothing leads out. */
 	unit_expect(is_file(host_pin("/link", 0, 0)));
