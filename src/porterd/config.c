@@ -15,6 +15,7 @@
 #include "base/drop_ins.h"
 #include "base/macro.h"
 #include "base/number.h"
+#include "porterd/worker.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
@@ -65,6 +66,11 @@ static void set_read_timeout(struct config *config, uint64_t value)
 	config->patience.usec[PATIENCE_READER] = value * USEC_PER_SEC;
 }
 
+static void set_workers(struct config *config, uint64_t value)
+{
+	config->workers = (size_t)value;
+}
+
 static const struct key {
 	const char *name;
 	uint64_t min, max;
@@ -77,6 +83,7 @@ static const struct key {
 	{ "UserBytesMax", 1048576, 536870912, set_user_bytes },
 	{ "UserConnectionsMax", 1, 1000000, set_user_connections },
 	{ "UserOpensMax", 1, 1000000, set_user_opens },
+	{ "Workers", 1, WORKERS_MAX, set_workers },
 	{ NULL, 0, 0, NULL },
 };
 

@@ -17,6 +17,7 @@ struct config {
 	size_t connections_max;
 	struct quota_settings quota;
 	struct patience_settings patience;
+	size_t workers; /* 0: as many as fit the machine */
 };
 
 /* Reads porterd.conf and porterd.conf.d/ under `directory`, or, if that is NULL, under the system's directories.

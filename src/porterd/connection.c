@@ -242,6 +242,14 @@ static void take_datagrams(struct loop_source *source, uint32_t events)
 	listener->protocol->datagrams(listener);
 }
 
+/* A client wakes one of several workers, not all. */
+static int watch_listener(struct listener *listener)
+{
+	bool shared = listener->server->worker && !listener->answers;
+
+	return loop_add(&listener->server->loop, &listener->source, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0));
+}
+
 int listener_add(struct server *server, const struct protocol *protocol, int fd)
 {
 	_cleanup_close_ int owned = fd;
@@ -269,7 +277,7 @@ int listener_add(struct server *server, const struct protocol *protocol, int fd)
 
 	r = protocol->datagrams ? answers_new(&listener->answers, server, listener->source.fd) : 0;
 	if (r >= 0)
-		r = loop_add(&server->loop, &listener->source, EPOLLIN);
+		r = watch_listener(listener);
 	if (r < 0) {
 		listener_free(listener);
 		return r;
@@ -308,7 +316,7 @@ void listener_resume(struct listener *listener)
 
 	if (!listener->paused)
 		return;
-	r = loop_add(&listener->server->loop, &listener->source, EPOLLIN);
+	r = watch_listener(listener);
 	if (r >= 0)
 		listener->paused = false;
 	else

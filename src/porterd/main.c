@@ -18,6 +18,7 @@
 #include "porterd/handover.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
+#include "porterd/supervisor.h"
 #include "record/message_id.h"
 
 #define IDLE_SECONDS_DEFAULT 30
@@ -155,19 +156,20 @@ static int serve_single(const struct activated *client, struct recorder *recorde
 	return EXIT_SUCCESS;
 }
 
-static int serve_by_loop(struct activation *activation, const struct options *options, struct recorder *recorder)
+/* Datagrams are one worker's for each socket: their answers go out in their order, and what the kernel charges to
+ * the socket is known to whoever sends. */
+static bool is_for_worker(const struct worker *worker, const struct activated *activated, size_t *n_datagrams)
 {
-	struct server_options server_options = options->server;
-	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
-	struct server server;
-	int r;
+	return !worker || !activated->protocol->datagrams || (*n_datagrams)++ % worker->crew->count == worker->index;
+}
 
-	config_read(&config, options->config_dir, recorder);
-	server_options.busy_poll_usec = config.busy_poll_usec;
-	server_options.connections_max = config.connections_max;
-	server_options.quota = config.quota;
-	server_options.patience = config.patience;
-	r = server_open(&server, &server_options, recorder);
+static int serve_sockets(struct activation *activation, const struct server_options *options,
+			 struct recorder *recorder)
+{
+	struct server server;
+	size_t n_datagrams = 0;
+	int r = server_open(&server, options, recorder);
+
 	if (r < 0)
 		return report_failure(recorder, "Can't start", r);
 
@@ -179,8 +181,10 @@ static int serve_by_loop(struct activation *activation, const struct options *op
 			(void)sockopt_refuse_rights(fd);
 			server.single = true;
 			r = connection_add(&server, activated->protocol, fd);
-		} else {
+		} else if (is_for_worker(options->worker, activated, &n_datagrams)) {
 			r = listener_add(&server, activated->protocol, fd);
+		} else {
+			fd_close(fd);
 		}
 	}
 	if (r >= 0) {
@@ -191,6 +195,62 @@ static int serve_by_loop(struct activation *activation, const struct options *op
 
 	server_close(&server);
 	return r < 0 ? report_failure(recorder, "Can't serve", r) : EXIT_SUCCESS;
+}
+
+struct work {
+	struct activation *activation;
+	struct server_options options;
+	struct recorder *recorder;
+};
+
+static int serve_as_worker(struct worker *worker, void *userdata)
+{
+	struct work *work = userdata;
+	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
+	int r;
+
+	/* Records are numbered by process. */
+	work->recorder = recorder_free(work->recorder);
+	r = recorder_new(&recorder, "porterd");
+	if (r < 0)
+		return EXIT_FAILURE;
+	work->options.worker = worker;
+	worker_share_limits(&work->options, worker->index, worker->crew->count);
+	return serve_sockets(work->activation, &work->options, recorder);
+}
+
+static int serve_by_workers(struct work *work, size_t n_workers)
+{
+	struct supervisor_options options = {
+		.n_workers = n_workers,
+		.serve = serve_as_worker,
+		.userdata = work,
+	};
+
+	for (size_t i = 0; i < work->activation->count; i++)
+		if (work->activation->sockets[i].fd >= options.first_free)
+			options.first_free = work->activation->sockets[i].fd + 1;
+	return supervisor_run(&options, work->recorder);
+}
+
+static int serve_by_loop(struct activation *activation, const struct options *options, struct recorder *recorder)
+{
+	struct work work = { .activation = activation, .options = options->server, .recorder = recorder };
+	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
+	size_t n_workers;
+
+	config_read(&config, options->config_dir, recorder);
+	work.options.busy_poll_usec = config.busy_poll_usec;
+	work.options.connections_max = config.connections_max;
+	work.options.quota = config.quota;
+	work.options.patience = config.patience;
+
+	n_workers = config.workers ? config.workers : worker_default_count();
+	/* Each needs a connection at least. */
+	n_workers = MIN_OF(n_workers, config.connections_max);
+	if (n_workers > 1 && !activation->sockets[0].connected)
+		return serve_by_workers(&work, n_workers);
+	return serve_sockets(activation, &work.options, recorder);
 }
 
 int main(int argc, char **argv)

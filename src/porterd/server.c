@@ -17,6 +17,8 @@
 #include "porterd/handover.h"
 #include "porterd/opener_client.h"
 #include "porterd/restart.h"
+#include "porterd/status.h"
+#include "porterd/worker.h"
 #include "record/message_id.h"
 
 /* While something goes on: how often the status is told, and everything looked after that is late. */
@@ -64,20 +66,25 @@ static void arm(struct server *server, sd_event_source *source, uint64_t usec)
 	loop_event_changed(&server->loop);
 }
 
+/* Tells systemd, or the supervisor where there is one. */
 static void tell_status(struct server *server)
 {
-	const struct server_counts *counts = &server->counts;
+	struct status status;
 
-	(void)sd_notifyf(false,
-			 "STATUS=connections: %zu, accepted: %llu, requests: %llu, malformed: %llu, unbound: %llu, "
-			 "unattested: %llu, undeliverable: %llu, oversized: %llu, over-quota: %llu, late: %llu, "
-			 "dropped-records: %llu",
-			 server->n_connections, (unsigned long long)counts->accepted,
-			 (unsigned long long)counts->requests, (unsigned long long)counts->malformed,
-			 (unsigned long long)counts->unbound, (unsigned long long)counts->unattested,
-			 (unsigned long long)counts->undeliverable, (unsigned long long)counts->oversized,
-			 (unsigned long long)server->quota.refused, (unsigned long long)counts->late,
-			 (unsigned long long)recorder_counts(server->recorder).dropped);
+	if (server->worker) {
+		worker_tell_status(server->worker);
+		return;
+	}
+	status_take(&status, server);
+	status_tell(&status, "");
+}
+
+static void tell_state(struct server *server, enum worker_state state)
+{
+	if (server->worker)
+		worker_tell(server->worker, state);
+	else if (state != WORKER_IDLE)
+		(void)sd_notify(false, state == WORKER_SERVING ? "READY=1" : "STOPPING=1");
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
@@ -132,6 +139,8 @@ static void after_round(void *userdata)
 	if (server->active && !server->ticking) {
 		server->ticking = true;
 		arm(server, server->tick, TICK_USEC);
+		if (server->worker)
+			worker_is_busy(server->worker);
 	}
 }
 
@@ -155,10 +164,14 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
+	if (server->n_connections > 0 || server->active)
+		return 0;
 	/* Nothing is taken from the sockets after this. They stay open in systemd, which starts the next
 	 * porterd as soon as somebody is waiting in one of them. */
-	if (server->n_connections == 0 && !server->active)
+	if (!server->worker)
 		server_drain(server);
+	else
+		tell_state(server, WORKER_IDLE);
 	return 0;
 }
 
@@ -234,9 +247,17 @@ static size_t hysteresis(const struct server *server)
 	return MIN_OF((size_t)FULL_HYSTERESIS, server->connections_max / 2 + 1);
 }
 
+void server_resume_acceptors(struct server *server)
+{
+	if (!server->draining && !server->full)
+		for_each_acceptor(server, listener_resume);
+}
+
 void server_connections_changed(struct server *server)
 {
 	server->active = true;
+	if (server->worker)
+		worker_connections_changed(server->worker);
 
 	if (server->draining || server->single) {
 		if (server->n_connections == 0 && server->n_waiting == 0)
@@ -250,7 +271,7 @@ void server_connections_changed(struct server *server)
 		complain(server, "there are as many as may be");
 	} else if (server->full && server->n_connections + hysteresis(server) <= server->connections_max) {
 		server->full = false;
-		for_each_acceptor(server, listener_resume);
+		server_resume_acceptors(server);
 	}
 }
 
@@ -258,7 +279,7 @@ void server_connections_changed(struct server *server)
 static void stop_listening(struct server *server)
 {
 	server->draining = true;
-	(void)sd_notify(false, "STOPPING=1");
+	tell_state(server, WORKER_STOPPING);
 	for_each_listener(server, listener_pause);
 }
 
@@ -320,8 +341,13 @@ int server_open(struct server *server, const struct server_options *options, str
 {
 	int r;
 
-	*server = (struct server){ .recorder = recorder, .idle_usec = options->idle_usec };
-	server->descriptors_max = descriptors_budget();
+	*server = (struct server){
+		.recorder = recorder,
+		.idle_usec = options->idle_usec,
+		.worker = options->worker,
+	};
+	/* What is under way counts for the user, whichever process has sent it. */
+	server->descriptors_max = descriptors_budget() / (options->sharers ? options->sharers : 1);
 	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
 	quota_init(&server->quota, server->connections_max, &options->quota);
 	patience_init(&server->patience, &options->patience);
@@ -343,7 +369,8 @@ int server_open(struct server *server, const struct server_options *options, str
 	if (r >= 0)
 		r = add_timer(server, &server->deadline, on_deadline);
 	if (r >= 0)
-		r = sd_event_set_watchdog(server->loop.event, true);
+		r = options->worker ? worker_open(options->worker, server) :
+				      sd_event_set_watchdog(server->loop.event, true);
 	if (r < 0)
 		server_close(server);
 	return r < 0 ? r : 0;
@@ -364,6 +391,7 @@ void server_close(struct server *server)
 	server_buffer_close(&server->buffer);
 	server_buffer_close(&server->batch);
 	pipe_pool_clear(&server->pipes);
+	worker_close(server->worker);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->idle);
 	sd_event_source_unref(server->resume);
@@ -377,7 +405,7 @@ int server_run(struct server *server)
 
 	server->active = true;
 	after_round(server);
-	(void)sd_notify(false, "READY=1");
+	tell_state(server, WORKER_SERVING);
 	tell_status(server);
 
 	r = loop_run(&server->loop, after_round, server);

@@ -15,6 +15,7 @@
 
 struct opener_client;
 struct protocol;
+struct worker;
 
 /* Unless told otherwise (ConnectionsMax=). */
 #define SERVER_CONNECTIONS_MAX 4096
@@ -51,6 +52,7 @@ struct server {
 	struct pipe_pool pipes;
 	struct quota quota;
 	struct patience patience;
+	struct worker *worker; /* NULL: it serves alone */
 
 	struct listener *listeners;
 	struct connection *connections;
@@ -77,6 +79,8 @@ struct server_options {
 	struct quota_settings quota;
 	struct patience_settings patience;
 	const char *opener_path;
+	struct worker *worker; /* NULL: the only process of the daemon */
+	size_t sharers;	       /* so many share what one user may have under way; 0: nobody */
 };
 
 /* Memory for it is only used where it is touched. */
@@ -102,6 +106,9 @@ void server_hand_over(struct server *server);
 
 /* A connection came or went: pauses and resumes listeners at the limit, arms the idle timer, ends a drain. */
 void server_connections_changed(struct server *server);
+
+/* Those who were left to wait are taken, unless there is another reason why they wait. */
+void server_resume_acceptors(struct server *server);
 
 /* accept() or a receive failed for want of something: listeners pause for a moment, told once in a while. */
 void server_pause(struct server *server, int error);

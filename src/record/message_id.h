@@ -24,3 +24,5 @@
 #define MESSAGE_ID_QUOTA "60ce4129d335499591b3b618a182e4bb"
 /* The opener could not be reached. */
 #define MESSAGE_ID_OPENER_LOST "013b8ab92a9a49b5ae5154e51dd04f43"
+/* A worker process ended. */
+#define MESSAGE_ID_WORKER_ENDED "a60c42acaf6844899df29f3475cd71de"

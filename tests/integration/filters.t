@@ -16,7 +16,9 @@ from harness import *
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What has a second way where it is refused: src/kernel/return_address.c.
 DISPENSABLE = {"porterd": {"openat2"}}
-TESTS = ("files.t", "varlink.t", "credentials.t", "echo-packet.t", "echo-stream.t")
+TESTS = ("files.t", "varlink.t", "credentials.t", "echo-packet.t", "echo-stream.t",
+         "workers.t files_come_from_each_worker",
+         "workers-lifetime.t a_worker_that_dies_takes_its_own_connections_and_no_others exit_on_idle_when_all_are_idle")
 
 
 def expand(name):
@@ -50,15 +52,21 @@ def trace():
     directory = tempfile.mkdtemp(prefix="porterd-strace-")
     try:
         environment = dict(os.environ, PROGRAM_WRAPPER=f"strace -D -ff -o {directory}/trace", TEST_PATIENCE="60")
-        for name in TESTS:
-            subprocess.run([sys.executable, os.path.join(HERE, name)], env=environment, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, check=False)
+        for test in TESTS:
+            name, *only = test.split()
+            subprocess.run([sys.executable, os.path.join(HERE, name), *only], env=environment,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        texts = {path.rsplit(".", 1)[1]: open(path, errors="replace").read() for path in glob.glob(f"{directory}/*")}
+        programs = {pid: re.match(r'execve\("[^"]*/([\w-]+)"', text) for pid, text in texts.items()}
         calls = {}
-        for path in glob.glob(f"{directory}/*"):
-            text = open(path, errors="replace").read()
-            program = re.match(r'execve\("[^"]*/([\w-]+)"', text)
-            if program:
-                calls.setdefault(program.group(1), set()).update(re.findall(r"^(\w+)\(", text, re.MULTILINE))
+        for pid, text in texts.items():
+            if programs[pid]:
+                name = programs[pid].group(1)
+                # Workers, too, which execute nothing.
+                children = [child for child in re.findall(r"^v?(?:fork|clone3?)\(.*= (\d+)$", text, re.MULTILINE)
+                            if child in texts and not programs[child]]
+                for one in [text] + [texts[child] for child in children]:
+                    calls.setdefault(name, set()).update(re.findall(r"^(\w+)\(", one, re.MULTILINE))
         return calls
     finally:
         shutil.rmtree(directory)
@@ -76,6 +84,8 @@ def units_let_through_what_their_programs_call():
     for program, unit in (("porterd", "porterd.service.in"), ("porterd-opener", "porterd-opener.service.in")):
         if len(calls.get(program, ())) < 30:
             raise AssertionError(f"hardly any calls of {program} were seen: {calls.get(program)}")
+        if program == "porterd" and "prctl" not in calls[program]:
+            raise AssertionError("calls of workers were not seen")
         refused = calls[program] - allowed_by(unit) - DISPENSABLE.get(program, set())
         equal(sorted(refused), [], f"calls of {program} that {unit} refuses")
 

@@ -106,7 +106,7 @@ class Program:
     """A program behind systemd-socket-activate: `path` is its socket."""
 
     def __init__(self, kind=STREAM, name="echo", accept=False, arguments=(), abstract=False, program=PORTERD,
-                 wrapper=None):
+                 wrapper=None, environment=()):
         self.kind = kind
         self.directory = tempfile.mkdtemp(prefix="porterd-test-")
         os.chmod(self.directory, 0o755)
@@ -116,7 +116,7 @@ class Program:
         command = ["systemd-socket-activate", f"--listen={self.path}"]
         command += {STREAM: [], SEQPACKET: ["--seqpacket"], DATAGRAM: ["--datagram"]}[kind]
         command += ["--accept"] if accept else [f"--fdname={name}"]
-        for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH"):
+        for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH", *environment):
             if variable in os.environ:
                 command.append(f"--setenv={variable}")
         command += (WRAPPER if wrapper is None else wrapper) + [program] + list(arguments)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of several workers share."""
+
+import threading
+
+from world import *
+
+# How long a worker may be silent, in seconds: what WatchdogSec= says.
+SILENCE = 4
+# The kernel's default, RLIMIT_NOFILE, would be too few for both ends of a thousand.
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+                                            resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def start(lines="", arguments=(), **options):
+    """porterd with two workers, unless the lines say how many. The variables are systemd's, which
+    systemd-socket-activate only passes on."""
+    os.environ["WATCHDOG_USEC"] = str(SILENCE * 1000000)
+    try:
+        return Configured({"porterd.conf": "[Server]\nUserConnectionsMax=1000000\nWorkers=2\n",
+                           "porterd.conf.d/test.conf": "[Server]\n" + lines}, arguments,
+                          environment=("WATCHDOG_USEC", "NOTIFY_SOCKET"), **options)
+    finally:
+        del os.environ["WATCHDOG_USEC"]
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return sorted(int(child) for child in file.read().split())
+
+
+def serves(pid, listener=3):
+    """Is the listening socket in an epoll set of its own?"""
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{fd}") as file:
+                if re.search(rf"^tfd: +{listener} ", file.read(), re.MULTILINE):
+                    return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def crew(pid, count=2):
+    """The workers of a supervisor, when all of them serve."""
+    def found():
+        pids = children(pid)
+        return len(pids) == count and all(serves(pid) for pid in pids) and pids
+    return eventually(found, f"{count} workers serve")
+
+
+def workers(program, count=2):
+    program.wake()
+    return crew(program.process.pid, count)
+
+
+def sockets(pid):
+    return sum(1 for fd in os.listdir(f"/proc/{pid}/fd")
+               if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"))
+
+
+class Count:
+    """How many connections each worker has, beyond those sockets that it had at first."""
+
+    def __init__(self, pids):
+        self.first = {pid: sockets(pid) for pid in pids}
+
+    def now(self):
+        return [sockets(pid) - first for pid, first in self.first.items()]
+
+
+def is_served(client, text=b"x"):
+    try:
+        client.sendall(text)
+        return receive_exactly(client, len(text)) == text
+    except (AssertionError, BrokenPipeError, ConnectionResetError):
+        return False
+
+
+def served(program, count):
+    clients = [program.connect() for _ in range(count)]
+    for client in clients:
+        equal(is_served(client), True, "a new client is served")
+    return clients
+
+
+def close_all(clients):
+    for client in clients:
+        client.close()
+
+
+def one_by_one(program, count):
+    return [served(program, 1)[0] for _ in range(count)]
+
+
+def by_many(program, count):
+    clients = []
+    threads = [threading.Thread(target=lambda: clients.extend(one_by_one(program, count // 50))) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return clients
+
+
+def fork_porterd(listeners, arguments):
+    """porterd as a child that is given these sockets, by (name, socket)."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        for number, (_, sock) in enumerate(listeners):
+            os.dup2(sock.fileno(), 100 + number)
+        for number in range(len(listeners)):
+            os.dup2(100 + number, 3 + number, inheritable=True)
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(listeners)),
+                          LISTEN_FDNAMES=":".join(name for name, _ in listeners))
+        os.environ.pop("JOURNAL_STREAM", None)
+        command = WRAPPER + [PORTERD] + list(arguments)
+        os.execvp(command[0], command)
+    return child
+
+
+def listening(kind=STREAM):
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(f"\0porterd-workers/{os.getpid()}/{time.monotonic_ns()}")
+    if kind != DATAGRAM:
+        sock.listen(1000)
+    return sock
+
+
+def directory_with(lines):
+    directory = tempfile.TemporaryDirectory(prefix="porterd-config-")
+    with open(os.path.join(directory.name, "porterd.conf"), "w") as file:
+        file.write(lines)
+    return directory
+
+
+class Forked:
+    """porterd on sockets that stay open when it ends, as with systemd."""
+
+    def __init__(self, listeners, *arguments):
+        self.listeners = listeners
+        self.directory = directory_with("[Server]\nWorkers=2\n")
+        self.arguments = [f"--config-dir={self.directory.name}", *arguments]
+        self.starts = 0
+        self.start()
+
+    def start(self):
+        self.starts += 1
+        self.pid = fork_porterd(self.listeners, self.arguments)
+
+    def ended(self):
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            self.pid = None
+            equal(status, 0, "wait status")
+        return pid != 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.pid:
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGTERM)
+            _, status = os.waitpid(self.pid, 0)
+            equal(status, 0, "wait status")
+        self.directory.cleanup()
+
+
+def connect_to(listener):
+    client = socket.socket(socket.AF_UNIX, listener.type)
+    client.settimeout(PATIENCE)
+    if listener.type == DATAGRAM:
+        client.bind("")
+    client.connect(listener.getsockname())
+    return client

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Worker processes that die, hang and stop: that each takes only its own clients along."""
+
+from crew import *
+
+
+@test
+def a_worker_that_dies_takes_its_own_connections_and_no_others():
+    with start() as program:
+        pids = workers(program)
+        count = Count(pids)
+        clients = served(program, 200)
+        had = count.now()
+        os.kill(pids[0], signal.SIGKILL)
+        alive = [is_served(client) for client in clients]
+        equal(alive.count(False), had[0], "connections that ended")
+        later = crew(program.process.pid)
+        equal(pids[1] in later and pids[0] not in later, True, f"another for the dead one: {pids}, {later}")
+        close_all(served(program, 20) + clients)
+        log = program.log()
+        equal(f"(process {pids[0]}) was killed by signal 9 (Killed), with {had[0]} connections" in log, True, log)
+        equal(log.count("Worker "), 1, "records about it")
+
+
+@test
+def it_is_replaced_at_once():
+    if WRAPPER:
+        raise Skip("what is in front of the program takes its time")
+    times = []
+    for _ in range(3):
+        with start() as program:
+            pids = workers(program)
+            for victim in pids:
+                begin = time.monotonic()
+                os.kill(victim, signal.SIGKILL)
+                while not any(pid not in pids and serves(pid) for pid in children(program.process.pid)):
+                    if time.monotonic() > begin + PATIENCE:
+                        raise AssertionError("it was not replaced")
+                times.append(time.monotonic() - begin)
+                pids = crew(program.process.pid)
+    # What the machine does besides may cost one of them more.
+    if sorted(times)[len(times) // 2] > 0.05:
+        raise AssertionError(f"replaced after {times} s")
+
+
+@test
+def a_crash_loop_is_slowed_down_and_reported():
+    with start() as program:
+        pids = workers(program)
+        stays, dies = pids
+        begin = time.monotonic()
+        kills = 0
+        with served(program, 1)[0]:
+            while time.monotonic() < begin + 4:
+                for pid in children(program.process.pid):
+                    if pid != stays and pid != dies:
+                        dies = pid
+                        kills += 1
+                        os.kill(pid, signal.SIGKILL)
+                if kills == 0:
+                    os.kill(pids[1], signal.SIGKILL)
+                    kills = 1
+                time.sleep(0.005)
+            # At once, at once, at once, then after 0.1, 0.2, 0.4, 0.8, 1, 1 … seconds.
+            if not 5 <= kills <= 10:
+                raise AssertionError(f"killed {kills} times in 4 s")
+        log = program.log()
+        equal("that makes 4 in a row, so the next one starts in 100 ms" in log, True, log)
+        equal("that makes 5 in a row, so the next one starts in 200 ms" in log, True, log)
+        equal(stays in crew(program.process.pid), True, "the other one was left alone")
+        close_all(served(program, 10))
+
+
+@test
+def a_stopped_worker_does_not_stop_new_clients_and_is_replaced():
+    with start() as program:
+        pids = workers(program)
+        count = Count(pids)
+        clients = served(program, 20)
+        mine = count.now()[0]
+        begin = time.monotonic()
+        os.kill(pids[0], signal.SIGSTOP)
+        slowest = 0
+        for _ in range(200):
+            before = time.monotonic()
+            close_all(served(program, 1))
+            slowest = max(slowest, time.monotonic() - before)
+        if slowest > 1.5:
+            raise AssertionError(f"one client waited for {slowest} s")
+        # It has the fewest connections all the time.
+        others = one_by_one(program, 200)
+        if time.monotonic() - begin > SILENCE:
+            raise AssertionError("they were not served before it was replaced")
+        eventually(lambda: pids[0] not in children(program.process.pid), "it is killed")
+        took = time.monotonic() - begin
+        if took > 2 * SILENCE:
+            raise AssertionError(f"it was killed after {took} s")
+        equal([is_served(client) for client in clients].count(False), mine, "connections that ended with it")
+        equal([is_served(client) for client in others].count(False), 0, "connections of others that ended with it")
+        equal(pids[1] in crew(program.process.pid), True, "the other one was left alone")
+        eventually(lambda: "gave no sign of life for 4 s and was killed" in program.log(), program.log())
+        close_all(clients + others)
+
+
+@test
+def a_client_whose_wake_up_was_lost_is_found():
+    """Somebody in front of both workers in the socket's queue is woken, and does nothing: as a worker does that is
+    stopped between its wake-up and accept()."""
+    with listening() as listener, select.epoll() as epoll:
+        epoll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        woken = []
+        thread = threading.Thread(target=lambda: woken.append(epoll.poll(PATIENCE)))
+        thread.start()
+        with Forked([("echo", listener)]) as porterd:
+            crew(porterd.pid)
+            with connect_to(listener) as client:
+                begin = time.monotonic()
+                equal(is_served(client), True)
+                took = time.monotonic() - begin
+            thread.join()
+            equal(len(woken[0]), 1, "events of the one in front")
+            if took > 1.6 + (PATIENCE if WRAPPER else 0):
+                raise AssertionError(f"it was found after {took} s")
+
+
+@test
+def sigterm_answers_what_was_received():
+    with start() as program:
+        pids = workers(program)
+        clients = served(program, 100)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for client in clients:
+            client.sendall(b"x" * 10000)
+        program.terminate()
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        for client in clients:
+            equal(receive_exactly(client, 10000), b"x" * 10000)
+            equal(client.recv(1), b"", "the end")
+        equal(program.wait(), 0, "exit status")
+        equal("Worker" in program.log(), False, "records about workers")
+
+
+@test
+def sigterm_does_not_wait_for_a_stopped_worker_for_ever():
+    with start() as program:
+        pids = workers(program)
+        os.kill(pids[0], signal.SIGSTOP)
+        begin = time.monotonic()
+        program.terminate()
+        equal(program.process.wait(PATIENCE + 10), 0, "exit status")
+        took = time.monotonic() - begin
+        if took > 9:
+            raise AssertionError(f"it took {took} s")
+
+
+@test
+def workers_end_with_their_supervisor():
+    with listening() as listener, Forked([("echo", listener)]) as porterd:
+        pids = crew(porterd.pid)
+        os.kill(porterd.pid, signal.SIGKILL)
+        os.waitpid(porterd.pid, 0)
+        porterd.pid = None
+        for pid in pids:
+            eventually(lambda: not os.path.exists(f"/proc/{pid}") or
+                       open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z", f"{pid} ends")
+
+
+@test
+def exit_on_idle_when_all_are_idle():
+    with start(arguments=["--exit-idle=1"]) as program:
+        pids = workers(program)
+        with served(program, 1)[0] as client:
+            time.sleep(2.5)
+            equal(program.process.poll(), None, "it runs while somebody is connected")
+            equal(children(program.process.pid), pids, "and so do both workers")
+            equal(is_served(client), True)
+        begin = time.monotonic()
+        equal(program.wait(), 0, "exit status")
+        if time.monotonic() - begin < 0.9:
+            raise AssertionError("it left too early")
+        equal("Worker" in program.log(), False, "records about workers")
+
+
+@test
+def who_comes_when_all_are_idle_is_served():
+    """By the worker that has not stopped yet, or by the next start; and whoever stays is served by two again."""
+    starts = set()
+    for delay in (0, 0.02, 0.3):
+        with listening() as listener, Forked([("echo", listener)], "--exit-idle=1") as porterd:
+            first, second = crew(porterd.pid)
+            # They say that they are idle, but the supervisor hears it only when one of them can't leave.
+            os.kill(porterd.pid, signal.SIGSTOP)
+            time.sleep(3)
+            os.kill(first, signal.SIGSTOP)
+            os.kill(porterd.pid, signal.SIGCONT)
+            eventually(lambda: children(porterd.pid) == [first], "one has left")
+            if delay == 0:
+                client = connect_to(listener)
+                os.kill(first, signal.SIGCONT)
+            else:
+                os.kill(first, signal.SIGCONT)
+                time.sleep(delay)
+                client = connect_to(listener)
+            client.sendall(b"x")
+
+            def answered():
+                if porterd.ended():
+                    porterd.start()
+                return select.select([client], [], [], 0)[0]
+            eventually(answered, "an answer")
+            equal(client.recv(1), b"x")
+            crew(porterd.pid)
+            starts.add(porterd.starts)
+            client.close()
+    equal(2 in starts, True, "it was started anew for one of them")
+
+
+@test
+def a_client_keeps_the_others_from_leaving():
+    with listening() as listener, Forked([("echo", listener)], "--exit-idle=1") as porterd:
+        first, second = crew(porterd.pid)
+        os.kill(porterd.pid, signal.SIGSTOP)
+        time.sleep(3)
+        # Both are idle. One has somebody before it hears that it may leave.
+        os.kill(first, signal.SIGSTOP)
+        with connect_to(listener) as client:
+            equal(is_served(client), True)
+            os.kill(first, signal.SIGCONT)
+            os.kill(porterd.pid, signal.SIGCONT)
+            time.sleep(0.5)
+            equal(crew(porterd.pid)[0] > 0, True, "both are there")
+            equal(is_served(client), True)
+        eventually(porterd.ended, "it ends when nobody is there any more")
+
+
+@test
+def a_start_that_fails_ends():
+    with listening() as listener, directory_with("[Server]\nWorkers=2\n") as directory:
+        ends = []
+        for limit in range(7, 24):
+            child = os.fork()
+            if child == 0:
+                os.close(2)
+                os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+                os.closerange(101, 1000)
+                os.dup2(listener.fileno(), 100)
+                os.closerange(4, 100)
+                os.dup2(100, 3, inheritable=True)
+                os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="echo")
+                os.environ.pop("JOURNAL_STREAM", None)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+                os.execv(PORTERD, [PORTERD, f"--config-dir={directory}"])
+            end = time.monotonic() + PATIENCE
+            status = None
+            while status is None and not (len(children(child)) == 2 and all(serves(pid) for pid in children(child))):
+                pid, status = os.waitpid(child, os.WNOHANG)
+                status = status if pid else None
+                if time.monotonic() > end:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                    raise AssertionError(f"with {limit} descriptors it neither serves nor ends")
+                time.sleep(0.01)
+            if status is None:
+                os.kill(child, signal.SIGTERM)
+                _, status = os.waitpid(child, 0)
+                equal(status, 0, "wait status of one that served")
+                ends.append("served")
+            else:
+                equal(os.waitstatus_to_exitcode(status), 1, f"exit status with {limit} descriptors")
+                ends.append("failed")
+        equal(ends[0] + ends[-1], "failedserved", "the first and the last")
+
+
+main()

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Several worker processes on the same sockets: that clients spread, and that outside they are one daemon."""
+
+from crew import *
+
+
+@test
+def connections_spread():
+    """Those who come one after the other, in a burst, and side by side."""
+    for connect_all in (one_by_one, served, by_many):
+        with start() as program:
+            count = Count(workers(program))
+            clients = connect_all(program, 1000)
+            had = count.now()
+            equal(sum(had), 1000, "connections of both")
+            if max(had) > 650:
+                raise AssertionError(f"{connect_all.__name__}: one of them has more than 65 %: {had}")
+            close_all(clients)
+
+
+@test
+def limits_hold_for_all_together():
+    with start("ConnectionsMax=11\n") as program:
+        workers(program)
+        clients = [program.connect() for _ in range(30)]
+        for client in clients:
+            client.sendall(b"x")
+        time.sleep(1.5)
+        ready = select.select(clients, [], [], 0)[0]
+        equal(len(ready), 11, "clients that are served")
+        close_all(ready)
+        # The others wait, and their turn comes; not all at once, since one that was full waits for some to leave.
+        rest = [client for client in clients if client not in ready]
+        eventually(lambda: len(select.select(rest, [], [], 0)[0]) >= 4, "others are served then")
+        time.sleep(0.5)
+        equal(len(select.select(rest, [], [], 0)[0]) <= 11, True, "and not too many")
+        close_all(rest)
+    if ME == 0:
+        def count_served(lines, uid):
+            with start(lines) as program:
+                workers(program)
+                os.seteuid(uid)
+                try:
+                    clients = [program.connect() for _ in range(40)]
+                finally:
+                    os.seteuid(0)
+                count = [is_served(client) for client in clients].count(True)
+                close_all(clients)
+                return count
+        # Nobody knows how they spread, but no more than this.
+        count = count_served("ConnectionsMax=80\nUserConnectionsMax=20\n", 4242)
+        equal(10 <= count <= 20, True, f"connections of one user: {count}")
+
+
+@test
+def datagrams_are_one_workers_and_keep_their_order():
+    with start(kind=DATAGRAM) as program:
+        with program.datagram_client("client") as client:
+            # The first ones may be older than the socket's setting that their senders are told.
+            def answered():
+                client.send(b"hello")
+                return select.select([client], [], [], 0.1)[0]
+            eventually(answered, "an answer")
+            while select.select([client], [], [], 0.3)[0]:
+                client.recv(10)
+            pids = eventually(lambda: len(children(program.process.pid)) == 2 and children(program.process.pid),
+                              "two workers")
+            for number in range(2000):
+                client.send(b"%d" % number)
+                if number >= 50:
+                    equal(client.recv(10), b"%d" % (number - 50))
+            for number in range(1950, 2000):
+                equal(client.recv(10), b"%d" % number)
+            time.sleep(0.2)
+            owners = [pid for pid in pids if serves(pid)]
+            equal(len(owners), 1, "workers that take them")
+            # What comes until another has taken its place waits.
+            os.kill(owners[0], signal.SIGKILL)
+            client.send(b"later")
+            equal(client.recv(10), b"later")
+
+
+@test
+def one_worker_needs_no_supervisor():
+    for lines in ("Workers=1\n", "ConnectionsMax=1\n"):
+        with start(lines) as program:
+            with served(program, 1)[0]:
+                equal(children(program.process.pid), [], f"children with {lines}")
+    # Nor does a process for one client.
+    with start(accept=True) as program, program.connect() as client:
+        equal(is_served(client), True)
+        pid = children(program.process.pid)[0]
+        equal(children(pid), [], "children")
+
+
+@test
+def files_come_from_each_worker():
+    lines = "[Server]\nWorkers=2\n"
+    with directory_with(lines) as directory, World(POLICY, [f"--config-dir={directory}"]) as world:
+        world.file("key", "the key")
+        world.connect().call("io.porterd.Credentials.Get")
+        pids = crew(world.porterd.process.pid)
+        count = Count(pids)
+        clients = [world.connect() for _ in range(100)]
+
+        def open_in_each():
+            for client in clients:
+                reply = client.call("io.porterd.Files.Open", {"file": "key"})
+                equal("parameters" in reply, True, str(reply))
+                with os.fdopen(client.fds.pop(), "rb") as file:
+                    equal(file.read(), b"the key")
+        open_in_each()
+        equal(min(count.now()) > 10, True, "both have some of them")
+        os.kill(pids[0], signal.SIGKILL)
+        crew(world.porterd.process.pid)
+        clients = [world.connect() for _ in range(100)]
+        open_in_each()
+
+
+@test
+def systemd_hears_one_process_for_all():
+    with socket.socket(socket.AF_UNIX, DATAGRAM) as notify:
+        notify.bind(f"\0porterd-notify/{os.getpid()}")
+        notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        notify.settimeout(PATIENCE)
+        os.environ["NOTIFY_SOCKET"] = f"@porterd-notify/{os.getpid()}"
+        told = []
+
+        def hear(wanted):
+            end = time.monotonic() + PATIENCE
+            while not any(wanted in text for _, text in told):
+                if time.monotonic() > end:
+                    raise AssertionError(f"{wanted} was not told: {told}")
+                text, control, _, _ = notify.recvmsg(4096, 64)
+                told.append((int.from_bytes(control[0][2][:4], sys.byteorder), text.decode()))
+            found = next(text for _, text in told if wanted in text)
+            return found
+        try:
+            with start() as program:
+                pids = workers(program)
+                hear("READY=1")
+                clients = served(program, 100)
+                for client in clients:
+                    is_served(client)
+                hear("STATUS=connections: 100, accepted: 101, requests: 200, ")
+                hear(", workers: 2, replaced: 0")
+                hear("WATCHDOG=1")
+                os.kill(pids[0], signal.SIGKILL)
+                hear(", workers: 2, replaced: 1")
+                # What it had counted stays counted.
+                close_all(clients)
+                hear("STATUS=connections: 0, accepted: 101, requests: 200, ")
+                program.terminate()
+                hear("STOPPING=1")
+                equal(program.wait(), 0, "exit status")
+                equal({pid for pid, _ in told}, {program.process.pid}, "who told it")
+                equal(sum("READY=1" in text for _, text in told), 1, "how often")
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+
+
+main()

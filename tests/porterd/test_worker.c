@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers: how many there are, and what each may have of what all may.
+ */
+#include "porterd/worker.h"
+
+#include <sched.h>
+
+#include "porterd/config.h"
+#include "porterd/server.h"
+#include "tests/base/unit.h"
+
+static const struct shares {
+	size_t workers, connections, users, bytes, opens;
+} shares[] = {
+	{ 2, 4096, 1024, 64 << 20, 256 },
+	{ 3, 10, 4, 5 << 20, 7 },
+	{ 7, 1000, 1000, 100 << 20, 300 },
+	{ 64, 1000000, 64, 512 << 20, 1000000 },
+};
+
+START_TEST(shares_are_as_much_together_as_before)
+{
+	const struct shares *all = &shares[_i];
+	struct shares sum = { 0 };
+
+	for (size_t i = 0; i < all->workers; i++) {
+		struct server_options options = {
+			.connections_max = all->connections,
+			.quota = { .connections = all->users, .bytes = all->bytes, .opens = all->opens },
+		};
+
+		worker_share_limits(&options, i, all->workers);
+		sum.connections += options.connections_max;
+		sum.users += options.quota.connections;
+		sum.bytes += options.quota.bytes;
+		sum.opens += options.quota.opens;
+		ck_assert_uint_eq(options.sharers, all->workers);
+		/* Who may have all of them is not limited: it stays so for each. */
+		if (all->users == all->connections)
+			ck_assert_uint_eq(options.quota.connections, options.connections_max);
+		/* None is left with much less than another. */
+		ck_assert_uint_ge(options.connections_max, all->connections / all->workers);
+		ck_assert_uint_le(options.connections_max, all->connections / all->workers + 1);
+	}
+	ck_assert_uint_eq(sum.connections, all->connections);
+	ck_assert_uint_eq(sum.users, all->users);
+	ck_assert_uint_eq(sum.bytes, all->bytes);
+	ck_assert_uint_eq(sum.opens, all->opens);
+}
+END_TEST
+
+START_TEST(defaults_are_shared_too)
+{
+	struct server_options options = { .connections_max = 0 };
+
+	worker_share_limits(&options, 0, 4);
+	ck_assert_uint_eq(options.connections_max, SERVER_CONNECTIONS_MAX / 4);
+	ck_assert_uint_eq(options.quota.connections, SERVER_CONNECTIONS_MAX / 4 / 4);
+	ck_assert_uint_eq(options.quota.bytes, QUOTA_USER_BYTES / 4);
+	ck_assert_uint_eq(options.quota.opens, QUOTA_USER_OPENS / 4);
+}
+END_TEST
+
+/* A message can be a megabyte, and nobody is served by no connection. */
+START_TEST(a_share_is_of_use)
+{
+	struct server_options options = {
+		.connections_max = 4,
+		.quota = { .connections = 1, .bytes = 1 << 20, .opens = 1 },
+	};
+
+	worker_share_limits(&options, 3, 4);
+	ck_assert_uint_eq(options.connections_max, 1);
+	ck_assert_uint_eq(options.quota.connections, 1);
+	ck_assert_uint_eq(options.quota.bytes, 1 << 20);
+	ck_assert_uint_eq(options.quota.opens, 1);
+}
+END_TEST
+
+START_TEST(one_for_two_cpus_and_one_at_least)
+{
+	cpu_set_t old, set;
+	size_t usable = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(old), &old), 0);
+	CPU_ZERO(&set);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &old))
+			continue;
+		CPU_SET(cpu, &set);
+		usable++;
+		ck_assert_int_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+		ck_assert_uint_eq(worker_default_count(), usable < 4 ? 1 : usable / 2);
+	}
+	ck_assert_uint_gt(usable, 0);
+}
+END_TEST
+
+int main(void)
+{
+	const struct unit_test tests[] = {
+		UNIT_LOOP(shares_are_as_much_together_as_before, ELEMENTSOF(shares)),
+		UNIT_TEST(defaults_are_shared_too),
+		UNIT_TEST(a_share_is_of_use),
+		UNIT_TEST(one_for_two_cpus_and_one_at_least),
+		{ NULL, 0 },
+	};
+
+	return unit_run("worker", tests, NULL);
+}
