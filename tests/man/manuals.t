@@ -170,7 +170,7 @@ def keys_are_those_of_the_policy_and_the_settings():
     equal(sorted(written), sorted(keys), "keys of the policy")
 
     written = re.findall(r"^\*(\w+)=\*", TEXTS["porterd.conf.5"], re.MULTILINE)
-    keys = re.findall(r"^\s*\{ \"(\w+)\", \d+, \d+,", source("src", "porterd", "config.c"), re.MULTILINE)
+    keys = re.findall(r"^\s*\{ \"(\w+)\", \d+, \w+,", source("src", "porterd", "config.c"), re.MULTILINE)
     equal(len(keys) > 1, True, "keys are found in config.c")
     equal(sorted(written), sorted(keys), "settings")
 
