@@ -24,6 +24,7 @@ import test_servers
 import test_hardening
 import test_quotas
 import test_lifetime
+import test_workers
 import test_crash
 import test_soak
 import test_restart
