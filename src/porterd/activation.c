@@ -150,12 +150,18 @@ int activation_take(struct activation *activation, const char *serve)
 	return r < 0 ? r : check_together(activation);
 }
 
+void activation_drop_kept(struct activation *activation)
+{
+	for (size_t i = 0; i < activation->n_kept; i++)
+		fd_close(activation->kept[i]);
+	activation->n_kept = 0;
+}
+
 void activation_clear(struct activation *activation)
 {
 	for (size_t i = 0; i < activation->count; i++)
 		fd_close(activation->sockets[i].fd);
-	for (size_t i = 0; i < activation->n_kept; i++)
-		fd_close(activation->kept[i]);
+	activation_drop_kept(activation);
 	free(activation->sockets);
 	free(activation->kept);
 	*activation = (struct activation){ 0 };

@@ -30,5 +30,8 @@ int activation_take(struct activation *activation, const char *serve);
 /* What is spoken on sockets of this name and type; NULL: nothing. */
 const struct protocol *activation_find_protocol(const char *name, int type);
 
+/* Closes what was left in the store. */
+void activation_drop_kept(struct activation *activation);
+
 /* Closes what was not taken out of it. */
 void activation_clear(struct activation *activation);

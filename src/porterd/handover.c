@@ -18,17 +18,19 @@
 #include "porterd/connection.h"
 #include "porterd/kept.h"
 #include "porterd/server.h"
+#include "porterd/worker.h"
 
 /* For thousands of connections systemd takes a second or two. */
 #define STORED_USEC (8 * USEC_PER_SEC)
 
-/* How many the store takes, less one for the file. systemd says it since 254. */
-static size_t store_room(void)
+/* How many the store takes of this process, less one for its file. systemd says it since 254. */
+static size_t store_room(const struct server *server)
 {
 	const char *text = getenv("FDSTORE");
-	unsigned long long max = text ? strtoull(text, NULL, 10) : HANDOVER_MAX + 1;
+	size_t sharers = server->worker ? server->worker->crew->count : 1;
+	unsigned long long max = text ? strtoull(text, NULL, 10) : HANDOVER_MAX + sharers;
 
-	return max == 0 ? 0 : MIN_OF((size_t)max - 1, (size_t)HANDOVER_MAX);
+	return max < sharers ? 0 : MIN_OF((size_t)max - sharers, (size_t)HANDOVER_MAX) / sharers;
 }
 
 /* Did systemd take them? It must not look after them (FDPOLL=0): it would drop those whose clients have left, who
@@ -73,7 +75,7 @@ static int write_all_down(struct server *server, struct connection **given, size
 
 void handover_give(struct server *server)
 {
-	size_t max = MIN_OF(store_room(), server->n_connections), count = 0, done = 0;
+	size_t max = MIN_OF(store_room(server), server->n_connections), count = 0, done = 0;
 	_cleanup_free_ struct connection **given = calloc(max + 1, sizeof(*given));
 	_cleanup_close_ int file = -EBADF;
 
@@ -158,6 +160,11 @@ static bool take_connection(struct server *server, const struct kept_file *files
 	return protocol && protocol->restore && connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
 }
 
+void handover_forget(void)
+{
+	(void)sd_notify(false, "FDSTOREREMOVE=1\nFDNAME=" HANDOVER_NAME);
+}
+
 void handover_take(struct server *server, int *fds, size_t count)
 {
 	_cleanup_free_ struct kept_file *files = calloc(count + 1, sizeof(*files));
@@ -165,9 +172,9 @@ void handover_take(struct server *server, int *fds, size_t count)
 
 	if (count == 0)
 		return;
-	/* First of all: what stays in the store stays open, whatever becomes of it here, and a porterd that
-	 * crashes over it shall not find it again. */
-	(void)sd_notify(false, "FDSTOREREMOVE=1\nFDNAME=" HANDOVER_NAME);
+	/* Of several workers a slow one would forget what a fast one has just left there. */
+	if (!server->worker)
+		handover_forget();
 
 	for (size_t i = 0; i < count; i++) {
 		if (sd_is_socket(fds[i], AF_UNSPEC, 0, -1) > 0) {

@@ -19,5 +19,9 @@ struct server;
  * connection that shall be answered once only. Waits until systemd has them. */
 void handover_give(struct server *server);
 
-/* Takes up what came back from systemd, which forgets it. */
+/* Makes systemd forget what it has given back. First of all: what stays in the store stays open, whatever becomes of
+ * it here, and a porterd that crashes over it shall not find it again. */
+void handover_forget(void);
+
+/* Takes up what came back from systemd, which forgets it; of a worker, the supervisor has seen to that. */
 void handover_take(struct server *server, int *fds /* consumes all */, size_t count);

@@ -163,6 +163,22 @@ static bool is_for_worker(const struct worker *worker, const struct activated *a
 	return !worker || !activated->protocol->datagrams || (*n_datagrams)++ % worker->crew->count == worker->index;
 }
 
+/* Of the connections that the porterd before has left, each worker has its part; what is known of them, all have. */
+static void share_kept(struct activation *activation, const struct worker *worker)
+{
+	size_t n_sockets = 0, n_own = 0;
+
+	for (size_t i = 0; i < activation->n_kept; i++) {
+		int fd = activation->kept[i];
+
+		if (sd_is_socket(fd, AF_UNSPEC, 0, -1) > 0 && n_sockets++ % worker->crew->count != worker->index)
+			fd_close(fd);
+		else
+			activation->kept[n_own++] = fd;
+	}
+	activation->n_kept = n_own;
+}
+
 static int serve_sockets(struct activation *activation, const struct server_options *options,
 			 struct recorder *recorder)
 {
@@ -216,7 +232,16 @@ static int serve_as_worker(struct worker *worker, void *userdata)
 		return EXIT_FAILURE;
 	work->options.worker = worker;
 	worker_share_limits(&work->options, worker->index, worker->crew->count);
+	share_kept(work->activation, worker);
 	return serve_sockets(work->activation, &work->options, recorder);
+}
+
+/* A worker that takes another's place must not find them again. */
+static void forget_kept(void *userdata)
+{
+	struct work *work = userdata;
+
+	activation_drop_kept(work->activation);
 }
 
 static int serve_by_workers(struct work *work, size_t n_workers)
@@ -224,12 +249,18 @@ static int serve_by_workers(struct work *work, size_t n_workers)
 	struct supervisor_options options = {
 		.n_workers = n_workers,
 		.serve = serve_as_worker,
+		.started = forget_kept,
 		.userdata = work,
 	};
 
 	for (size_t i = 0; i < work->activation->count; i++)
 		if (work->activation->sockets[i].fd >= options.first_free)
 			options.first_free = work->activation->sockets[i].fd + 1;
+	for (size_t i = 0; i < work->activation->n_kept; i++)
+		if (work->activation->kept[i] >= options.first_free)
+			options.first_free = work->activation->kept[i] + 1;
+	if (work->activation->n_kept > 0)
+		handover_forget();
 	return supervisor_run(&options, work->recorder);
 }
 

@@ -214,7 +214,8 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	if (server->draining)
 		return 0;
-	r = server->n_connections > 0 && !server->single ? restart_follows() : 0;
+	/* The supervisor has asked already, and says it by another signal. */
+	r = server->n_connections > 0 && !server->single && !server->worker ? restart_follows() : 0;
 	if (r < 0)
 		record_message(server->recorder, LOG_NOTICE,
 			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));

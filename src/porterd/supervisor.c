@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "porterd/restart.h"
 #include "porterd/server.h"
 #include "porterd/worker_end.h"
 
@@ -32,8 +33,10 @@
 #define FREE_FAILURES 3
 #define PAUSE_MIN_USEC (100 * USEC_PER_MSEC)
 #define PAUSE_MAX_USEC USEC_PER_SEC
-/* What workers are given beyond the time in which they must have stopped. */
+/* How long workers are given to stop, beyond what they give their clients; to hand over, which waits for the opener
+ * and for systemd, less than its unit has (TimeoutStopSec=). */
 #define STOP_USEC ((SERVER_DRAIN_SECONDS + 2) * USEC_PER_SEC)
+#define HAND_OVER_USEC (14 * USEC_PER_SEC)
 
 struct slot {
 	struct supervisor *supervisor;
@@ -113,6 +116,15 @@ static size_t count_in(const struct supervisor *supervisor, enum worker_state st
 	return count;
 }
 
+static uint64_t count_connections(const struct supervisor *supervisor)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < supervisor->crew.count; i++)
+		count += atomic_load(&supervisor->crew.reports[i].values[STATUS_CONNECTIONS]);
+	return count;
+}
+
 /* --- status ------------------------------------------------------------------------------------------------ */
 
 static void add_values(struct status *sum, const struct worker_report *report)
@@ -154,7 +166,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* --- starting ---------------------------------------------------------------------------------------------- */
 
-static void stop_all(struct supervisor *supervisor)
+static void stop_all(struct supervisor *supervisor, int number)
 {
 	if (supervisor->stopping)
 		return;
@@ -162,8 +174,8 @@ static void stop_all(struct supervisor *supervisor)
 	(void)sd_notify(false, "STOPPING=1");
 	for (size_t i = 0; i < supervisor->crew.count; i++)
 		(void)sd_event_source_set_enabled(supervisor->slots[i].restart, SD_EVENT_OFF);
-	signal_all(supervisor, SIGTERM);
-	arm(supervisor->stop, STOP_USEC);
+	signal_all(supervisor, number);
+	arm(supervisor->stop, number == WORKER_SIGNAL_HAND_OVER ? HAND_OVER_USEC : STOP_USEC);
 	if (count_running(supervisor) == 0)
 		(void)sd_event_exit(supervisor->event, 0);
 }
@@ -314,7 +326,7 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 	if (early) {
 		worker_end_record(&end, supervisor->recorder, "so porterd stops");
 		supervisor->failed = true;
-		stop_all(supervisor);
+		stop_all(supervisor, SIGTERM);
 		return 0;
 	}
 	supervisor->retiring = false;
@@ -338,8 +350,9 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 		slot->silent = signs == slot->signs ? slot->silent + 1 : 0;
 		slot->signs = signs;
 		atomic_store(&report_of(slot)->away, slot->silent >= SIGNS_MISSED);
-		/* Counted, not measured: after a pause of the whole machine it gets its time again. */
-		if (slot->silent < allowed || slot->killed)
+		/* Counted, not measured: after a pause of the whole machine it gets its time again. While it hands over
+		 * it waits for systemd. */
+		if (slot->silent < allowed || slot->killed || supervisor->stopping)
 			continue;
 		slot->killed = true;
 		(void)kill(slot->pid, SIGKILL);
@@ -379,9 +392,18 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	struct supervisor *supervisor = userdata;
+	int r;
+
 	(void)source;
 	(void)info;
-	stop_all(userdata);
+	if (supervisor->stopping)
+		return 0;
+	r = count_connections(supervisor) > 0 ? restart_follows() : 0;
+	if (r < 0)
+		record_message(supervisor->recorder, LOG_NOTICE,
+			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));
+	stop_all(supervisor, r > 0 ? WORKER_SIGNAL_HAND_OVER : SIGTERM);
 	return 0;
 }
 
@@ -397,7 +419,7 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int block_signals(void)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGCHLD, WORKER_SIGNAL_RETIRE };
+	static const int signals[] = { SIGTERM, SIGINT, SIGCHLD, WORKER_SIGNAL_HAND_OVER, WORKER_SIGNAL_RETIRE };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -497,6 +519,8 @@ int supervisor_run(const struct supervisor_options *options, struct recorder *re
 		r = add_sources(&supervisor);
 	for (size_t i = 0; r >= 0 && i < supervisor.crew.count; i++)
 		r = start(&supervisor.slots[i]);
+	if (options->started)
+		options->started(options->userdata);
 	if (r >= 0)
 		r = sd_event_loop(supervisor.event);
 	if (r < 0)

@@ -14,6 +14,8 @@ struct supervisor_options {
 	size_t n_workers; /* at least 2 */
 	/* Serves in a process of its own and returns that one's exit status. */
 	int (*serve)(struct worker *worker, void *userdata);
+	/* Called in the supervisor when all have been started for the first time: what only these need can go. */
+	void (*started)(void *userdata);
 	void *userdata;
 	int first_free; /* `serve` needs no fd from this number on, but what is open already */
 };

@@ -320,6 +320,16 @@ static int on_retire(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+static int on_hand_over(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct worker *worker = userdata;
+
+	(void)source;
+	(void)info;
+	server_hand_over(worker->server);
+	return 0;
+}
+
 int worker_open(struct worker *worker, struct server *server)
 {
 	sd_event *event = server->loop.event;
@@ -331,6 +341,8 @@ int worker_open(struct worker *worker, struct server *server)
 	worker->bell.ready = on_bell;
 
 	r = loop_add(&server->loop, &worker->bell, EPOLLIN);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, WORKER_SIGNAL_HAND_OVER, on_hand_over, worker);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, WORKER_SIGNAL_RETIRE, on_retire, worker);
 	if (r >= 0)

@@ -59,7 +59,9 @@ struct worker {
 
 #define WORKERS_MAX 256
 
-/* Signals from the supervisor, besides SIGTERM: stop if you are idle, or say that you are not. */
+/* Signals from the supervisor, besides SIGTERM: hand over (porterd/handover); stop if you are idle, or say that you are
+ * not. */
+#define WORKER_SIGNAL_HAND_OVER SIGUSR1
 #define WORKER_SIGNAL_RETIRE SIGUSR2
 
 /* How many workers there are unless somebody says so: one for two CPUs that this process may use. */

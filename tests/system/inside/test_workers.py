@@ -112,6 +112,35 @@ def a_worker_that_hangs_is_replaced_in_the_time_of_the_watchdog():
 
 
 @test
+def a_restart_keeps_the_connections_of_all():
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    with workers():
+        clients, callers = connected(200), [client.Varlink() for _ in range(50)]
+        for number in range(5):
+            before, after = main_pid("porterd.service"), cursor()
+            for one in callers:
+                one.send("io.porterd.Files.Open", {"file": "key"})
+            for one in clients:
+                one.sendall(b"%d" % number * 1000)
+            systemctl("restart", "porterd.service")
+            equal(main_pid("porterd.service") not in (0, before), True, "another process")
+            for one in clients:
+                equal(client.read_exactly(one, 1000), b"%d" % number * 1000)
+            for one in callers:
+                equal("descriptor" in one.receive(), True)
+            said = [entry["MESSAGE"] for entry in journal(after, _COMM="porterd")]
+            taken = [text for text in said if text.startswith("Took up ")]
+            equal(len(taken), 2, f"workers that took some up: {said}")
+            equal(sum(int(text.split()[2]) for text in taken), 250, f"connections: {taken}")
+        # Nobody holds what was left for the workers of the first moment.
+        os.kill(children()[0], signal.SIGKILL)
+        wait_until(lambda: len(children()) == 2, "another is there")
+        close_all(clients + callers)
+        wait_until(lambda: prop("porterd.service", "StatusText").startswith("connections: 0,"), "all have ended")
+        equal(prop("porterd.service", "NFileDescriptorStore"), "0", "what systemd still holds")
+
+
+@test
 def systemd_stops_and_starts_all_of_them():
     with workers():
         data = os.urandom(100000)
