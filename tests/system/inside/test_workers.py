@@ -31,7 +31,8 @@ def workers(count=2):
 
 def children():
     pid = main_pid("porterd.service")
-    return sorted(int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    return sorted(int(child) for child in path.read_text().split()) if path.exists() else []
 
 
 def connected(count):
