@@ -29,19 +29,19 @@ tree_run()
 		"$@" </dev/null
 }
 
-# tree_build_deb DIR SOURCE OUT: builds the package, source and all, in a copy of the
-# tree. Upstream's archive is the checkout without debian/: what `make dist` adds is
+# tree_build_deb DIR SOURCE OUT [OPTIONS]: builds the package, source and all, in a copy of
+# the tree, with these DEB_BUILD_OPTIONS. Upstream's archive is the checkout without debian/: what `make dist` adds is
 # made anew by every build, and has licenses of its own.
 tree_build_deb()
 {
-	local dir=$1 source=$2 out=$3 build
+	local dir=$1 source=$2 out=$3 build_options=${4:-} build
 
 	build=$out-build
 	mkdir -p "$out" && rm -rf "$build" && cp -a --reflink=auto "$dir" "$build" || return 1
 	mkdir -p "$build/build"
 	cp -a "$source" "$build/build/checkout" || return 1
 	# shellcheck disable=SC2016  # $-signs are the inner shell's
-	tree_run "$build" sh -ec '
+	tree_run "$build" --setenv=DEB_BUILD_OPTIONS="$build_options" sh -ec '
 		cd /build/checkout
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends build-essential
