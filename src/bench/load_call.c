@@ -106,7 +106,7 @@ static int files_open(struct side *side)
 }
 
 /* One call. The descriptors are closed by the client in its own time, which is the same on both sides. */
-static int call_once(struct side *side)
+static int call_and_wait(struct side *side)
 {
 	static char reply[EXCHANGE_MAX];
 	struct fdset fds;
@@ -132,7 +132,7 @@ static int files_run(struct side *side, uint64_t until, struct sample *sample)
 {
 	do {
 		uint64_t begin = now_nsec();
-		int r = call_once(side);
+		int r = call_and_wait(side);
 
 		if (r < 0)
 			return r;
