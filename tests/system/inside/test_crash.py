@@ -9,6 +9,7 @@ import client
 from harness import (SOCKETS, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state, systemctl, test,
                      wait_until)
 from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
+from test_workers import workers
 
 CRASHES = int(os.environ.get("CRASHES", "6"))
 
@@ -30,6 +31,10 @@ def everybody_serves():
 
 def main_process(processes):
     return processes[0]
+
+
+def one_worker(processes):
+    return random.choice(processes[1:])
 
 
 def crash(unit, loads, victim=main_process, times=CRASHES):
@@ -69,12 +74,39 @@ def the_opener_is_killed():
     equal(loads.longest(echoes, isolated_echoes) < 5, True, "nobody else waits")
 
 
+def everybody():
+    return Loads(asks, asks, asks_isolated, leaves, echoes, isolated_echoes, may_lose=(asks, leaves, echoes))
+
+
 @test
 def the_daemon_is_killed():
     prepare()
-    loads = Loads(asks, asks, asks_isolated, leaves, echoes, isolated_echoes, may_lose=(asks, leaves, echoes))
+    loads = everybody()
     crash("porterd.service", loads)
     equal(loads.count("answers") > 10 * CRASHES, True, "answers")
     equal(loads.count("lost") > CRASHES, True, "connections were lost")
     equal(loads.count("unavailable"), 0, "the opener was there")
     equal(loads.longest(isolated_echoes) < 5, True, "others don't wait")
+
+
+@test
+def a_worker_is_killed():
+    prepare()
+    with workers(3):
+        main, loads = main_pid("porterd.service"), everybody()
+        crash("porterd.service", loads, victim=one_worker)
+        equal(main_pid("porterd.service"), main, "who looks after them")
+        equal(loads.count("answers") > 10 * CRASHES, True, "answers")
+        # Three at least are there at any time: the other workers' stay.
+        equal(loads.count("lost") < 2.5 * CRASHES, True, f"{loads.count('lost')} connections were lost")
+
+
+@test
+def who_looks_after_the_workers_is_killed():
+    prepare()
+    with workers(3):
+        loads = everybody()
+        crash("porterd.service", loads)
+        equal(loads.count("answers") > 10 * CRASHES, True, "answers")
+        equal(loads.count("unavailable"), 0, "the opener was there")
+        equal(loads.longest(isolated_echoes) < 5, True, "others don't wait")
