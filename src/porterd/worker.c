@@ -313,10 +313,9 @@ static int on_retire(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
+	/* If it is not idle any more, it has said so, or is about to. */
 	if (atomic_load(&worker->report->state) == WORKER_IDLE && server->n_connections == 0 && !server->active)
 		server_drain(server);
-	else if (!server->draining)
-		worker_tell(worker, WORKER_SERVING);
 	return 0;
 }
 

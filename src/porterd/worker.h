@@ -59,8 +59,7 @@ struct worker {
 
 #define WORKERS_MAX 256
 
-/* Signals from the supervisor, besides SIGTERM: hand over (porterd/handover); stop if you are idle, or say that you are
- * not. */
+/* Signals from the supervisor, besides SIGTERM: hand over (porterd/handover); stop if you are idle. */
 #define WORKER_SIGNAL_HAND_OVER SIGUSR1
 #define WORKER_SIGNAL_RETIRE SIGUSR2
 

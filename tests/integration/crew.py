@@ -103,20 +103,37 @@ def by_many(program, count):
     return clients
 
 
-def fork_porterd(listeners, arguments):
-    """porterd as a child that is given these sockets, by (name, socket)."""
+def sanitized():
+    with open(PORTERD, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
+def become_porterd(listeners, arguments, limit):
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    for number, (_, sock) in enumerate(listeners):
+        os.dup2(sock.fileno(), 100 + number, inheritable=False)
+    for number in range(len(listeners)):
+        os.dup2(100 + number, 3 + number, inheritable=True)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(listeners)),
+                      LISTEN_FDNAMES=":".join(name for name, _ in listeners))
+    os.environ.pop("JOURNAL_STREAM", None)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    command = WRAPPER + [PORTERD] + list(arguments)
+    os.execvp(command[0], command)
+
+
+def fork_porterd(listeners, arguments, limit=None):
+    """porterd as a child that is given these sockets, by (name, socket), and so many descriptors."""
     child = os.fork()
     if child == 0:
-        os.setsid()
-        for number, (_, sock) in enumerate(listeners):
-            os.dup2(sock.fileno(), 100 + number)
-        for number in range(len(listeners)):
-            os.dup2(100 + number, 3 + number, inheritable=True)
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(listeners)),
-                          LISTEN_FDNAMES=":".join(name for name, _ in listeners))
-        os.environ.pop("JOURNAL_STREAM", None)
-        command = WRAPPER + [PORTERD] + list(arguments)
-        os.execvp(command[0], command)
+        try:
+            become_porterd(listeners, arguments, limit)
+        finally:
+            os._exit(127)
     return child
 
 

@@ -212,6 +212,7 @@ def who_comes_when_all_are_idle_is_served():
                 return select.select([client], [], [], 0)[0]
             eventually(answered, "an answer")
             equal(client.recv(1), b"x")
+            equal(is_served(client, b"y"), True, "it is not sent away")
             crew(porterd.pid)
             starts.add(porterd.starts)
             client.close()
@@ -240,19 +241,10 @@ def a_client_keeps_the_others_from_leaving():
 def a_start_that_fails_ends():
     with listening() as listener, directory_with("[Server]\nWorkers=2\n") as directory:
         ends = []
+        if WRAPPER or sanitized():
+            raise Skip("what is with the program needs descriptors, too")
         for limit in range(7, 24):
-            child = os.fork()
-            if child == 0:
-                os.close(2)
-                os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
-                os.closerange(101, 1000)
-                os.dup2(listener.fileno(), 100)
-                os.closerange(4, 100)
-                os.dup2(100, 3, inheritable=True)
-                os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="echo")
-                os.environ.pop("JOURNAL_STREAM", None)
-                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-                os.execv(PORTERD, [PORTERD, f"--config-dir={directory}"])
+            child = fork_porterd([("echo", listener)], [f"--config-dir={directory}"], limit)
             end = time.monotonic() + PATIENCE
             status = None
             while status is None and not (len(children(child)) == 2 and all(serves(pid) for pid in children(child))):
@@ -263,11 +255,13 @@ def a_start_that_fails_ends():
                     os.waitpid(child, 0)
                     raise AssertionError(f"with {limit} descriptors it neither serves nor ends")
                 time.sleep(0.01)
+            wanted = (1,)
             if status is None:
                 os.kill(child, signal.SIGTERM)
                 _, status = os.waitpid(child, 0)
-            # It may also fail when both of them serve already.
-            equal(os.waitstatus_to_exitcode(status) in (0, 1), True, f"status {status} with {limit} descriptors")
+                # It may also fail when both of them serve already.
+                wanted = (0, 1)
+            equal(os.waitstatus_to_exitcode(status) in wanted, True, f"status {status} with {limit} descriptors")
             ends.append("failed" if status else "served")
         equal(ends[0] + ends[-1], "failedserved", "the first and the last")
 
