@@ -238,6 +238,15 @@ def a_client_keeps_the_others_from_leaving():
 
 
 @test
+def what_no_worker_can_begin_with_ends_all():
+    with listening() as listener, directory_with("[Server]\nWorkers=2\n") as directory:
+        status, errors = start_directly([listener.fileno()], ["echo"],
+                                        [f"--config-dir={directory}", f"--opener=/{'x' * 200}"])
+        equal(status, 1, "exit status")
+        equal("Can't start: File name too long" in errors and "ended with status 1" in errors, True, errors)
+
+
+@test
 def a_start_that_fails_ends():
     with listening() as listener, directory_with("[Server]\nWorkers=2\n") as directory:
         ends = []
