@@ -74,7 +74,7 @@ static int read_label(struct identity *identity, int socket_fd)
 }
 
 /* PID 1 keeps a link for every running unit, whose target is the ID. */
-static char *read_invocation_id(const char *unit)
+char *identity_invocation_id(const char *unit)
 {
 	char path[64 + 256], id[INVOCATION_ID_LENGTH + 1];
 	_cleanup_close_ int link = -EBADF;
@@ -110,7 +110,7 @@ int identity_read_unit(struct identity *identity)
 
 	if (process_unit(identity->pid, &unit) < 0)
 		return 0;
-	invocation_id = read_invocation_id(unit);
+	invocation_id = identity_invocation_id(unit);
 
 	if (!identity_is_alive(identity))
 		return 0;

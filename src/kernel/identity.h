@@ -60,6 +60,9 @@ int identity_from_sender(struct identity *identity, struct sockio_sender *sender
 /* As identity_read(), for an identity that came with a message: reads the unit of its pidfd. */
 int identity_read_unit(struct identity *identity);
 
+/* The invocation of a running unit, 32 hex digits that the caller frees; NULL: not known. */
+char *identity_invocation_id(const char *unit);
+
 /* Does it name somebody at all? uid 65534 and pid 0 are what the kernel says of whom it can't name here. */
 bool identity_is_attested(const struct identity *identity);
 

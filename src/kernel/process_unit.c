@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 
 #include "base/macro.h"
@@ -100,30 +99,44 @@ int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* What /proc/PID/cgroup says. A line of it is hardly longer than a path may be, and systemd's is the last. */
-static int read_cgroup(pid_t pid, char text[static 2 * PATH_MAX])
+int process_cgroup_open(pid_t pid)
 {
 	char path[sizeof("/proc/-2147483648/cgroup")];
-	_cleanup_close_ int fd = -EBADF;
-	size_t size = 0;
-	ssize_t n;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	fd = host_open(path, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	while ((n = read(fd, text + size, 2 * PATH_MAX - 1 - size)) > 0)
-		size += (size_t)n;
+	return host_open(path, O_RDONLY);
+}
+
+/* The kernel makes the text anew for each read from its beginning on, and gives as much of it as there is room for. */
+int process_cgroup_read(int fd, char text[static PROCESS_CGROUP_SIZE])
+{
+	ssize_t size = pread(fd, text, PROCESS_CGROUP_SIZE - 1, 0);
+
+	if (size < 0)
+		return -errno;
 	text[size] = '\0';
-	return n < 0 ? -errno : 0;
+	return 0;
+}
+
+static int read_cgroup(pid_t pid, char text[static PROCESS_CGROUP_SIZE])
+{
+	_cleanup_close_ int fd = process_cgroup_open(pid);
+
+	return fd < 0 ? fd : process_cgroup_read(fd, text);
+}
+
+int process_cgroup_unit(const char *text, char **ret)
+{
+	char of_first[PROCESS_CGROUP_SIZE];
+	int r = read_cgroup(1, of_first);
+
+	return r < 0 ? r : process_unit_of_cgroup(text, of_first, ret);
 }
 
 int process_unit(pid_t pid, char **ret)
 {
-	char of[2 * PATH_MAX], of_first[2 * PATH_MAX];
+	char of[PROCESS_CGROUP_SIZE];
 	int r = read_cgroup(pid, of);
 
-	if (r >= 0)
-		r = read_cgroup(1, of_first);
-	return r < 0 ? r : process_unit_of_cgroup(of, of_first, ret);
+	return r < 0 ? r : process_cgroup_unit(of, ret);
 }

@@ -14,14 +14,14 @@
 
 void client_init(struct client *client)
 {
+	*client = (struct client){ 0 };
 	identity_init(&client->identity);
-	client->alive = false;
 }
 
 void client_clear(struct client *client)
 {
 	identity_clear(&client->identity);
-	client->alive = false;
+	client_init(client);
 }
 
 static int get_int(int fd, int option)
@@ -140,14 +140,13 @@ static bool is_short_of_fds(int fd)
 enum opener_result client_read(struct client *client, int fd, const struct ucred *asker, const char *const *sockets,
 			       const char **reason)
 {
-	bool pair;
-	enum opener_result result = check_end(fd, asker, &pair, reason);
+	enum opener_result result = check_end(fd, asker, &client->pair, reason);
 	struct identity *identity = &client->identity;
 	int r;
 
 	if (result != OPENER_OK)
 		return result;
-	if (!pair && !is_at(fd, sockets)) {
+	if (!client->pair && !is_at(fd, sockets)) {
 		*reason = "the client is not connected to a socket of porterd's for files (see --client-socket=)";
 		return OPENER_NOT_PERMITTED;
 	}

@@ -13,6 +13,7 @@
 struct client {
 	struct identity identity;
 	bool alive; /* asked last, so that what was read before is its own */
+	bool pair;  /* no connection: an end of the asker's own socketpair() */
 };
 
 /* Nobody yet. */

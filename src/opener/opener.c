@@ -20,7 +20,7 @@
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 #define STATUS_USEC USEC_PER_SEC
 #define STOP_USEC (5 * USEC_PER_SEC)
-#define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + 64)
+#define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + 2 * CLIENTS_KEPT + 64)
 
 struct opener {
 	struct peer_owner owner;
@@ -110,11 +110,12 @@ static bool tell_unrecorded(struct opener *opener)
 static int on_status(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct opener *opener = data;
+	bool kept = clients_sweep(opener->service.clients);
 
 	(void)source;
 	(void)usec;
 	tell_status(opener, "");
-	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener))
+	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) || kept)
 		status_changed(opener);
 	return 0;
 }
@@ -397,7 +398,9 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 	opener->service.sockets = options->sockets;
 	opener->connections_max = find_connections_max();
 
-	r = add_sources(opener);
+	r = clients_new(&opener->service.clients);
+	if (r >= 0)
+		r = add_sources(opener);
 	if (r >= 0)
 		r = load_policy(opener);
 	if (r < 0)
@@ -457,6 +460,7 @@ struct opener *opener_free(struct opener *opener)
 	sd_event_source_disable_unref(opener->stop);
 	sd_event_unref(opener->event);
 	policy_free(opener->policy);
+	clients_free(opener->service.clients);
 	free(opener);
 	return NULL;
 }

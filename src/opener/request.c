@@ -5,7 +5,6 @@
 #include "opener/request.h"
 
 #include "opener/audit.h"
-#include "opener/client.h"
 #include "opener/decide.h"
 #include "opener/examine.h"
 #include "opener/open.h"
@@ -18,7 +17,7 @@ struct request {
 	struct request_service *service;
 	const struct opener_request *header;
 	const char (*labels)[OPENER_LABEL_SIZE]; /* header->count of them, each ended by a NUL */
-	struct client client;
+	const struct client *client;
 	struct response *response;
 };
 
@@ -58,7 +57,7 @@ static enum opener_result decide_file(const struct request *request, const char 
 		file->reason = REASON_UNKNOWN;
 		return file->opened.result = OPENER_UNKNOWN_FILE;
 	}
-	decision = decide(file->grant, &request->client.identity, request->client.alive);
+	decision = decide(file->grant, &request->client->identity, request->client->alive);
 	file->reason = decision.reason;
 	return file->opened.result = decision.permitted ? OPENER_OK : OPENER_NOT_PERMITTED;
 }
@@ -77,7 +76,7 @@ static struct audit_entry audit_entry_of(const struct request *request, uint32_t
 	return (struct audit_entry){
 		.file = request->labels[index],
 		.grant = file->grant,
-		.client = &request->client.identity,
+		.client = &request->client->identity,
 		.opened = &file->opened,
 		.granted = granted,
 		.reason = file->reason,
@@ -156,7 +155,7 @@ static enum opener_result open_file(const struct request *request, struct file *
 
 	if (first)
 		return open_copy_again(&first->opened, opened);
-	if (open_grant(files[index].grant, &request->client.identity, opened) != OPENER_OK)
+	if (open_grant(files[index].grant, &request->client->identity, opened) != OPENER_OK)
 		return opened->result;
 	*copied += opened->copied;
 	if (*copied > OPEN_COPIES_MAX)
@@ -225,7 +224,7 @@ static void serve_check(struct request *request)
 	struct file file;
 
 	if (decide_file(request, request->labels[0], &file) == OPENER_OK &&
-	    open_check(file.grant, &request->client.identity, &file.opened) != OPENER_OK)
+	    open_check(file.grant, &request->client->identity, &file.opened) != OPENER_OK)
 		file.reason = file.opened.reason;
 	answer(request->response, file.opened.result, file.reason);
 }
@@ -261,7 +260,7 @@ static void serve_list(struct request *request)
 		const struct grant *grant = &policy->grants[i];
 		const char *strings[3];
 
-		if (!decide(grant, &request->client.identity, request->client.alive).permitted)
+		if (!decide(grant, &request->client->identity, request->client->alive).permitted)
 			continue;
 		strings[0] = grant->name;
 		strings[1] = grant->description ? grant->description : "";
@@ -333,8 +332,8 @@ static void serve(struct request *request, size_t size, const struct fdset *fds)
 	if (!operation)
 		return;
 
-	result = client_read(&request->client, fds->fds[0], &request->service->asker, request->service->sockets,
-			     &reason);
+	result = clients_read(request->service->clients, fds->fds[0], &request->service->asker,
+			      request->service->sockets, &request->client, &reason);
 	if (result == OPENER_OK)
 		operation->serve(request);
 	else if (result == OPENER_BAD_REQUEST)
@@ -370,7 +369,6 @@ void request_serve(struct request_service *service, const void *packet, ssize_t 
 	service->requests++;
 	memset(&ret->header, 0, sizeof(ret->header));
 	fdset_init(&ret->fds);
-	client_init(&request.client);
 
 	if (size >= (ssize_t)sizeof(header)) {
 		memcpy(&header, packet, sizeof(header));
@@ -384,6 +382,5 @@ void request_serve(struct request_service *service, const void *packet, ssize_t 
 	ret->header.version = OPENER_WIRE_VERSION;
 	ret->header.operation = header.operation;
 	ret->header.serial = header.serial;
-	client_clear(&request.client);
 	fdset_clear(fds);
 }

@@ -101,6 +101,7 @@ static void open_all(void)
 	fuzz_expect(policy->n_errors == 1 || pin_open("/", NULL) == -ENOSYS);
 	fuzz_expect(recorder_new_stderr(&recorder, "fuzz", fuzz_any_fd()) == 0);
 	service = (struct request_service){ .policy = policy, .recorder = recorder };
+	fuzz_expect(clients_new(&service.clients) == 0);
 	open_connection();
 }
 

@@ -40,6 +40,7 @@ void request_setup(void)
 	accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	ck_assert_int_eq(recorder_new_journal(&recorder, "test", fixture_path("journal")), 0);
 	service = (struct request_service){ .recorder = recorder };
+	ck_assert_int_eq(clients_new(&service.clients), 0);
 	load_text("");
 }
 
@@ -50,6 +51,7 @@ void request_teardown(void)
 	recorder = NULL;
 	policy_free(policy);
 	policy = NULL;
+	clients_free(service.clients);
 	(void)close(journal);
 	(void)close(listener);
 	(void)close(client);
