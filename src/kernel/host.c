@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #include "base/macro.h"
 
@@ -80,6 +82,30 @@ int host_open(const char *path, int flags)
 	path += strspn(path, "/");
 	fd = openat(host_root, *path ? path : ".", flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int host_status(const char *path, struct stat *ret)
+{
+	int directory = AT_FDCWD;
+
+	if (host_root >= 0) {
+		directory = host_root;
+		path = path[1] != '\0' ? path + 1 : ".";
+	}
+	return fstatat(directory, path, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int host_has_attribute(const char *path, const char *name)
+{
+	char whole[2 * PATH_MAX];
+
+	if (host_root >= 0) {
+		(void)snprintf(whole, sizeof(whole), "%s%s", host_directory, path);
+		path = whole;
+	}
+	if (lgetxattr(path, name, NULL, 0) >= 0)
+		return 1;
+	return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
 }
 
 const char *host_path(const char *path)

@@ -30,6 +30,13 @@ int host_pin_at(int directory, const char *path, uint64_t flags, uint64_t resolv
  * owned by the caller, or -errno. */
 int host_open(const char *path, int flags);
 
+/* What lstat(2) says of an absolute path of the host's that has no links on its way. 0 or -errno. */
+struct stat;
+int host_status(const char *path, struct stat *ret);
+
+/* Has what is at such a path an extended attribute of that name? 1, 0 or -errno. */
+int host_has_attribute(const char *path, const char *name);
+
 /* The path that the process sees, as the host sees it: its part below the directory, or the same where it is not
  * below it. Points into `path` or to "/". */
 const char *host_path(const char *path);

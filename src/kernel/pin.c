@@ -173,6 +173,30 @@ int pin_is_kernel_control(int fd)
 	return 0;
 }
 
+int pin_has_plain_modes(int fd)
+{
+	static const uint32_t plain[] = {
+		0xef53,	    /* ext2, ext3, ext4 */
+		0x58465342, /* xfs */
+		0x9123683e, /* btrfs */
+		0xf2f52010, /* f2fs */
+		0xca451a4e, /* bcachefs */
+		0x01021994, /* tmpfs */
+		0x858458f6, /* ramfs */
+		0x794c7630, /* overlayfs */
+		0xe0f5e1e2, /* erofs */
+		0x73717368, /* squashfs */
+	};
+	struct statfs status;
+
+	if (fstatfs(fd, &status) < 0)
+		return -errno;
+	for (size_t i = 0; i < ELEMENTSOF(plain); i++)
+		if ((uint32_t)status.f_type == plain[i])
+			return 1;
+	return 0;
+}
+
 static int has_attribute(int fd, const char *name)
 {
 	char path[PIN_PROC_PATH_SIZE];

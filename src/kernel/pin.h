@@ -39,6 +39,10 @@ void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);
  * cgroups, ...)? 1 or 0; -errno if that can't be told. */
 int pin_is_kernel_control(int fd);
 
+/* Is it on a file system of this kernel's own, where the mode says all there is to say but for a POSIX access control
+ * list? No for a server's files, whose other clients and lists the kernel does not know. As above. */
+int pin_has_plain_modes(int fd);
+
 enum pin_acl {
 	PIN_ACL_NONE = 0,
 	PIN_ACL_POSIX = 1, /* the mode's group bits are the most that anybody named in it has */

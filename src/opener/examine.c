@@ -103,7 +103,8 @@ static int way_is_shared(const struct grant *grant, const char *real)
 }
 
 /* Could the client write to the inode itself, whatever is above it? Where in doubt, yes. */
-static bool inode_is_writable(int pin, const struct stat *status, const struct identity *client)
+static bool inode_is_writable(int pin, const struct place *place, const struct stat *status,
+			      const struct identity *client)
 {
 	mode_t writable = status->st_mode & 022;
 	int acl;
@@ -111,6 +112,9 @@ static bool inode_is_writable(int pin, const struct stat *status, const struct i
 	/* The owner can chmod() through any fd. */
 	if (client->uid == status->st_uid)
 		return true;
+	/* A list can't give more than these bits, its mask. Elsewhere there may be lists of another kind. */
+	if (place && !writable)
+		return false;
 	acl = pin_has_acl(pin);
 	if (acl == PIN_ACL_POSIX)
 		return writable != 0;
@@ -142,15 +146,18 @@ static int visit_closed_to_root(int directory, const struct stat *status, size_t
  * could write to the file by its path, too, is no excuse: its own mounts may be read-only (ReadOnlyPaths=), or
  * not have the file at all. Nearly every file would be refused to root, whom modes do not stop anyway, so for
  * root alone a path without closed directories is one. porterd-files.conf(5) says so. */
-static int is_unsafe(int pin, const struct stat *status, const struct identity *client, const char *real)
+static int is_unsafe(const struct grant *grant, int pin, struct place *place, const struct stat *status,
+		     const struct identity *client, const char *real)
 {
 	int r;
 
-	if (!inode_is_writable(pin, status, client))
+	if (!inode_is_writable(pin, place, status, client))
 		return 0;
 	if (client->uid != 0)
 		return 1;
-	r = pin_walk(real, visit_closed_to_root, (void *)(uintptr_t)client);
+	if (place && place_is_open_to_root(place))
+		return 0;
+	r = pin_walk(real ? real : grant->path, visit_closed_to_root, (void *)(uintptr_t)client);
 	return is_shortage(r) ? r : r != 0;
 }
 
@@ -174,27 +181,33 @@ static int pinned_name(int pin, char real[static PATH_MAX])
 }
 
 static enum opener_result examine_way(const struct grant *grant, const struct identity *client, int pin,
-				      const struct stat *status, struct opened *opened)
+				      struct place *place, const struct stat *status, struct opened *opened)
 {
-	char real[PATH_MAX];
-	int r = pinned_name(pin, real);
+	char path[PATH_MAX], *real = NULL;
+	int r = 0;
 
+	/* In a guarded directory only root links and unlinks, and below its path there are no symbolic links: there the
+	 * file has the name that it was found by, or is gone. */
+	if (!place || status->st_nlink != 1) {
+		r = pinned_name(pin, path);
+		real = path;
+	}
 	if (r < 0)
 		return opened_fail(opened, "its path can't be told", r);
 
-	r = status->st_nlink > 1 ? way_is_shared(grant, real) : 0;
+	r = status->st_nlink > 1 ? way_is_shared(grant, path) : 0;
 	if (r > 0)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it has %lu hard links, and others than root "
 				     "can write a directory on the way to it", (unsigned long)status->st_nlink);
 	if (r == 0 && grant->access == GRANT_READ && !grant->copy)
-		r = is_unsafe(pin, status, client, real);
+		r = is_unsafe(grant, pin, place, status, client, real);
 	if (r > 0)
 		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode or owner the client could open the "
 				     "descriptor anew for writing; Deliver=copy gives a copy");
 	return r < 0 ? opened_fail(opened, "its directories can't be examined", r) : OPENER_OK;
 }
 
-enum opener_result examine(const struct grant *grant, const struct identity *client, int pin,
+enum opener_result examine(const struct grant *grant, const struct identity *client, int pin, struct place *place,
 			   struct opened *opened)
 {
 	struct stat status;
@@ -208,7 +221,8 @@ enum opener_result examine(const struct grant *grant, const struct identity *cli
 
 	if (!type_fits(grant->type, status.st_mode))
 		return opened_refuse(opened, OPENER_WRONG_TYPE, "it is %s", type_name(status.st_mode));
-	r = pin_is_kernel_control(pin);
+	/* A guarded directory is on none of those. */
+	r = place ? 0 : pin_is_kernel_control(pin);
 	if (r < 0)
 		return opened_fail(opened, "its file system can't be examined", r);
 	if (r > 0)
@@ -216,7 +230,7 @@ enum opener_result examine(const struct grant *grant, const struct identity *cli
 	if (status.st_nlink == 0)
 		return opened_refuse(opened, OPENER_FILE_MISSING, "it was just removed");
 
-	return examine_way(grant, client, pin, &status, opened);
+	return examine_way(grant, client, pin, place, &status, opened);
 }
 
 enum opener_result examine_parent(int directory, struct opened *opened)

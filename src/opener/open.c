@@ -36,20 +36,16 @@ static int access_flags(enum grant_access access)
 }
 
 /* Non-blocking was for the opening alone. The receiver gets what a plain open() gives: for files it makes no
- * difference, of a terminal or another device nobody expects EAGAIN. */
-static int make_blocking(int fd)
+ * difference, of a terminal or another device nobody expects EAGAIN. O_APPEND is all else that can be set here. */
+static int make_blocking(int fd, bool append)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
+	return fcntl(fd, F_SETFL, append ? O_APPEND : 0) < 0 ? -errno : 0;
 }
 
 static enum opener_result open_pinned(const struct grant *grant, int pin, struct opened *opened)
 {
 	_cleanup_close_ int fd = pin_reopen(pin, access_flags(grant->access) | O_NOCTTY | O_NONBLOCK);
-	int r = fd < 0 ? fd : make_blocking(fd);
+	int r = fd < 0 ? fd : make_blocking(fd, grant->access == GRANT_APPEND);
 
 	/* ENXIO and ENODEV: a device node without its device. */
 	if (r == -ENXIO || r == -ENODEV)
@@ -145,7 +141,7 @@ static enum opener_result connect_pinned(int pin, struct opened *opened)
 		if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 			r = -errno;
 		else
-			r = make_blocking(fd);
+			r = make_blocking(fd, false);
 		if (r >= 0) {
 			opened->fd = TAKE_FD(fd);
 			return OPENER_OK;
@@ -221,14 +217,15 @@ static enum opener_result create(const struct grant *grant, bool check, bool *ra
 #define TRIES 8
 
 static enum opener_result open_or_check(const struct grant *grant, const struct identity *client, bool check,
-					struct opened *opened)
+					struct places *places, struct opened *opened)
 {
 	bool race = false;
 
 	/* Again, where somebody else makes the file between looking for it and making it, or puts another in its place,
 	 * as who renews a key does, between pinning it and looking at it. */
 	for (int tries = 0; tries < TRIES; tries++) {
-		_cleanup_close_ int pin = pin_open(grant->path, grant->within);
+		struct place *place;
+		_cleanup_close_ int pin = places_pin(places, grant, &place);
 
 		opened_init(opened);
 		if (pin == -ENOENT && grant->create) {
@@ -238,7 +235,7 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 		}
 		if (pin < 0)
 			return opened_fail(opened, "it can't be reached", pin);
-		if (examine(grant, client, pin, opened) == OPENER_FILE_MISSING)
+		if (examine(grant, client, pin, place, opened) == OPENER_FILE_MISSING)
 			continue;
 		if (opened->result != OPENER_OK || check)
 			return opened->result;
@@ -247,12 +244,14 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 	return opened->result;
 }
 
-enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct opened *opened)
+enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct places *places,
+			      struct opened *opened)
 {
-	return open_or_check(grant, client, false, opened);
+	return open_or_check(grant, client, false, places, opened);
 }
 
-enum opener_result open_check(const struct grant *grant, const struct identity *client, struct opened *opened)
+enum opener_result open_check(const struct grant *grant, const struct identity *client, struct places *places,
+			      struct opened *opened)
 {
-	return open_or_check(grant, client, true, opened);
+	return open_or_check(grant, client, true, places, opened);
 }

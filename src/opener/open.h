@@ -6,6 +6,7 @@
 
 #include "base/opener_wire.h"
 #include "kernel/identity.h"
+#include "opener/places.h"
 #include "opener/policy.h"
 
 #define OPEN_REASON_SIZE 256
@@ -32,12 +33,14 @@ void opened_init(struct opened *opened);
 /* Closes the fd. */
 void opened_clear(struct opened *opened);
 
-/* Opens for a client whom decide() permitted it. Never blocks on what it finds: a FIFO is not opened, a
- * device and a socket are opened without waiting. Returns opened->result. */
-enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct opened *opened);
+/* Opens for a client whom decide() permitted it. `places` are those of the whole request. Never blocks on what it
+ * finds: a FIFO is not opened, a device and a socket are opened without waiting. Returns opened->result. */
+enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct places *places,
+			      struct opened *opened);
 
 /* Gives a second fd, with a place of its own, for the copy that `first` holds already. As open_grant(). */
 enum opener_result open_copy_again(const struct opened *first, struct opened *opened);
 
 /* Looks at everything that open_grant() does, and opens nothing. */
-enum opener_result open_check(const struct grant *grant, const struct identity *client, struct opened *opened);
+enum opener_result open_check(const struct grant *grant, const struct identity *client, struct places *places,
+			      struct opened *opened);

@@ -18,6 +18,7 @@ struct request {
 	const struct opener_request *header;
 	const char (*labels)[OPENER_LABEL_SIZE]; /* header->count of them, each ended by a NUL */
 	const struct client *client;
+	struct places places;
 	struct response *response;
 };
 
@@ -147,7 +148,7 @@ static const struct file *find_copy(const struct file *files, uint32_t index)
 
 /* Copies are memory of ours that the client decides how long to keep, and a name that is asked for 253 times
  * is no reason to make 253 of them. */
-static enum opener_result open_file(const struct request *request, struct file *files, uint32_t index,
+static enum opener_result open_file(struct request *request, struct file *files, uint32_t index,
 				    size_t *copied)
 {
 	struct opened *opened = &files[index].opened;
@@ -155,7 +156,7 @@ static enum opener_result open_file(const struct request *request, struct file *
 
 	if (first)
 		return open_copy_again(&first->opened, opened);
-	if (open_grant(files[index].grant, &request->client->identity, opened) != OPENER_OK)
+	if (open_grant(files[index].grant, &request->client->identity, &request->places, opened) != OPENER_OK)
 		return opened->result;
 	*copied += opened->copied;
 	if (*copied > OPEN_COPIES_MAX)
@@ -224,7 +225,7 @@ static void serve_check(struct request *request)
 	struct file file;
 
 	if (decide_file(request, request->labels[0], &file) == OPENER_OK &&
-	    open_check(file.grant, &request->client->identity, &file.opened) != OPENER_OK)
+	    open_check(file.grant, &request->client->identity, &request->places, &file.opened) != OPENER_OK)
 		file.reason = file.opened.reason;
 	answer(request->response, file.opened.result, file.reason);
 }
@@ -369,6 +370,7 @@ void request_serve(struct request_service *service, const void *packet, ssize_t 
 	service->requests++;
 	memset(&ret->header, 0, sizeof(ret->header));
 	fdset_init(&ret->fds);
+	places_init(&request.places);
 
 	if (size >= (ssize_t)sizeof(header)) {
 		memcpy(&header, packet, sizeof(header));
@@ -382,5 +384,6 @@ void request_serve(struct request_service *service, const void *packet, ssize_t 
 	ret->header.version = OPENER_WIRE_VERSION;
 	ret->header.operation = header.operation;
 	ret->header.serial = header.serial;
+	places_clear(&request.places);
 	fdset_clear(fds);
 }

@@ -9,16 +9,19 @@
 #include <sys/xattr.h>
 
 struct opened opened;
+struct places places;
 
 void open_setup(void)
 {
 	fixture_setup();
 	opened_init(&opened);
+	places_init(&places);
 }
 
 void open_teardown(void)
 {
 	opened_clear(&opened);
+	places_clear(&places);
 	fixture_teardown();
 }
 
@@ -39,11 +42,13 @@ enum opener_result open_for(const struct grant *grant, uid_t uid)
 	enum opener_result result;
 
 	/* The dry run says the same, opens nothing and makes nothing. */
-	open_check(grant, &client, &checked);
+	places_clear(&places);
+	open_check(grant, &client, &places, &checked);
 	ck_assert_int_lt(checked.fd, 0);
 
+	places_clear(&places);
 	opened_clear(&opened);
-	result = open_grant(grant, &client, &opened);
+	result = open_grant(grant, &client, &places, &opened);
 	ck_assert_int_eq(result, opened.result);
 	ck_assert_int_eq(result == OPENER_OK, opened.fd >= 0);
 	ck_assert_int_eq(result == OPENER_OK, opened.reason[0] == '\0');

@@ -13,6 +13,9 @@
 /* What was opened last; closed after the test. */
 extern struct opened opened;
 
+/* Those of the last request. */
+extern struct places places;
+
 void open_setup(void);
 void open_teardown(void);
 

@@ -17,10 +17,10 @@ START_TEST(creation)
 	grant.create = true;
 	grant.mode = 0646; /* more than the umask leaves */
 	(void)umask(077);
-	ck_assert_int_eq(open_check(&grant, &client, &checked), OPENER_OK);
+	ck_assert_int_eq(open_check(&grant, &client, &places, &checked), OPENER_OK);
 	ck_assert_int_lt(access(fixture_path("new"), F_OK), 0);
 
-	ck_assert_int_eq(open_grant(&grant, &client, &opened), OPENER_OK);
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
 	ck_flags(O_WRONLY, O_APPEND);
 	ck_assert_int_eq(fstat(opened.fd, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0646);
@@ -31,7 +31,7 @@ START_TEST(creation)
 	/* It is there now, and stays as it is. */
 	ck_assert_int_eq(chmod(fixture_path("new"), 0600), 0);
 	opened_clear(&opened);
-	ck_assert_int_eq(open_grant(&grant, &client, &opened), OPENER_OK);
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
 	ck_assert_int_eq(fstat(opened.fd, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0600);
 	ck_assert_int_eq(status.st_size, 1);
@@ -50,7 +50,7 @@ START_TEST(creation_follows_nothing)
 	/* Not even beneath Within=: a link that leads nowhere may not say what is made. The dry run can't tell. */
 	grant.within = (char *)(uintptr_t)fixture_path("live");
 	opened_clear(&opened);
-	ck_assert_int_eq(open_grant(&grant, &(struct identity){ .uid = STRANGER }, &opened), OPENER_NOT_PERMITTED);
+	ck_assert_int_eq(open_grant(&grant, &(struct identity){ .uid = STRANGER }, &places, &opened), OPENER_NOT_PERMITTED);
 	ck_assert_str_eq(opened.reason, "a symbolic link that leads nowhere is in its place");
 	ck_assert_int_lt(access(fixture_path("live/target"), F_OK), 0);
 

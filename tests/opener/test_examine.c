@@ -59,13 +59,13 @@ START_TEST(unsafe_modes)
 		client.gid = status.st_gid;
 	ck_assert_int_eq(chmod(fixture_path("closed/file"), modes[_i].file), 0);
 	ck_assert_int_eq(chmod(fixture_path("closed"), modes[_i].directory), 0);
-	ck_assert_msg(open_grant(&grant, &client, &opened) == modes[_i].result, "%d: %s", opened.result,
+	ck_assert_msg(open_grant(&grant, &client, &places, &opened) == modes[_i].result, "%d: %s", opened.result,
 		      opened.reason);
 	opened_clear(&opened);
 
 	/* A copy gives nothing away. */
 	grant.copy = true;
-	ck_assert_int_eq(open_grant(&grant, &client, &opened), OPENER_OK);
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
 	ck_assert_int_eq(chmod(fixture_path("closed"), 0700), 0);
 }
 END_TEST

@@ -14,7 +14,7 @@
 #define CONTENT "content"
 #define WITHIN "Within="
 
-enum place {
+enum found {
 	FILE_THERE, /* holds CONTENT */
 	NOTHING,
 	DEVICE, /* the null device */
@@ -24,7 +24,7 @@ enum place {
 
 static const struct row {
 	const char *lines; /* "Within=" gets the test's directory */
-	enum place place;
+	enum found place;
 	int flags;
 	mode_t mode; /* of a file that is made */
 	bool is_copy;
@@ -54,7 +54,7 @@ static const struct row {
 	{ "Create=yes\nAccess=write\nMode=0\n", NOTHING, .flags = O_WRONLY, .mode = 0 },
 };
 
-static void prepare(enum place place)
+static void prepare(enum found place)
 {
 	if (place == FILE_THERE)
 		fixture_write("file", CONTENT, 0644);

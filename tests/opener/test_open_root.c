@@ -85,7 +85,7 @@ START_TEST(created_in_a_set_group_directory)
 	ck_assert_int_eq(chown(fixture_directory, 0, STRANGER), 0);
 	ck_assert_int_eq(chmod(fixture_directory, 02775), 0);
 	grant.create = true;
-	ck_assert_int_eq(open_grant(&grant, &(struct identity){ .uid = STRANGER }, &opened), OPENER_OK);
+	ck_assert_int_eq(open_grant(&grant, &(struct identity){ .uid = STRANGER }, &places, &opened), OPENER_OK);
 	ck_assert_int_eq(fstat(opened.fd, &status), 0);
 	ck_assert_uint_eq(status.st_uid, 0);
 	ck_assert_uint_eq(status.st_gid, STRANGER);

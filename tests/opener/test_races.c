@@ -156,7 +156,7 @@ static void open_once(const struct grant *grant)
 	(void)alarm(PATIENCE_SECONDS);
 	tries++;
 	opened_clear(&opened);
-	if (open_grant(grant, &client, &opened) == OPENER_OK) {
+	if (open_grant(grant, &client, &places, &opened) == OPENER_OK) {
 		successes++;
 		ck_good();
 	} else {
@@ -227,7 +227,7 @@ START_TEST(a_copy)
 	while (now() < end) {
 		opened_clear(&opened);
 		tries++;
-		if (open_grant(&grant, &client, &opened) != OPENER_OK)
+		if (open_grant(&grant, &client, &places, &opened) != OPENER_OK)
 			continue;
 		successes++;
 		ck_assert_uint_ne(opened.inode, secret.st_ino);

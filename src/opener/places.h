@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The directories in which one request looks for files: each is looked at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "kernel/identity.h"
+#include "opener/policy.h"
+
+/* As many as are kept at a time, each with a descriptor. */
+#define PLACES_MAX 8
+
+/* A guarded directory: nobody but root can put anything into it, take anything out, or give it to others, and it is on
+ * a file system of which that can be told. So what was found in it is what root has put there. */
+struct place {
+	int fd; /* O_PATH, owned; negative: unused */
+	const char *path; /* the grant's */
+	size_t length;	  /* of what leads to the directory */
+	dev_t device;
+	bool fresh; /* opened for the very file that is asked for */
+	bool open_to_root; /* root as a client reaches it without a capability */
+};
+
+struct places {
+	struct place places[PLACES_MAX];
+	size_t next; /* to be replaced */
+};
+
+void places_init(struct places *places);
+void places_clear(struct places *places);
+
+/* Pins what a grant names, as pin_open() does. Where it lies in a guarded directory, *ret_place is that, until this
+ * is called again, otherwise NULL. Grants and their paths must live as long as the places. */
+int places_pin(struct places *places, const struct grant *grant, struct place **ret_place);
+
+/* Could root as a client search each directory that leads to this one, and it itself, without a capability? False,
+ * too, where it takes more than a look at their modes to tell. */
+bool place_is_open_to_root(struct place *place);
