@@ -72,7 +72,7 @@ static int serve_back(void *data)
 
 		if (recv(bare->pair[1], &number, sizeof(number), 0) != sizeof(number) || number >= WORLD_FILES)
 			return 0;
-		fd = open(paths[number], O_RDONLY | O_CLOEXEC);
+		fd = open(paths[number], O_RDWR | O_CLOEXEC);
 		if (fd < 0 || send_fd(bare->pair[1], &number, sizeof(number), fd) < 0)
 			return -errno;
 		(void)close(fd);

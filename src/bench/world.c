@@ -60,8 +60,9 @@ static int write_files(const struct world *world)
 		(void)snprintf(name, sizeof(name), "files/%u", i);
 		world_file_content(i, content);
 		r = write_file(world, name, content, 0600);
-		(void)fprintf(stream, "[bench-%u]\nPath=%s/files/%u\nAllowUser=%u\n\n", i, world->directory, i,
-			      (unsigned)geteuid());
+		/* To read alone would be unsafe: they are the client's own, whoever that is. */
+		(void)fprintf(stream, "[bench-%u]\nPath=%s/files/%u\nAccess=read-write\nAllowUser=%u\n\n", i,
+			      world->directory, i, (unsigned)geteuid());
 	}
 	if (fclose(stream) != 0)
 		return -ENOMEM;

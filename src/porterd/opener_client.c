@@ -253,7 +253,12 @@ static void opener_ready(struct loop_source *source, uint32_t events)
 
 	client->server->active = true;
 	for (unsigned i = 0; i < ANSWERS_PER_ROUND && source->fd >= 0; i++) {
-		int r = take_answer(client);
+		int r;
+
+		/* Without a question no more answers are to come; one to a question that was taken back waits. */
+		if (i > 0 && (!client->first || !client->first->sent))
+			break;
+		r = take_answer(client);
 
 		if (r == -EAGAIN)
 			break;

@@ -26,6 +26,14 @@ struct steady {
 	char bytes[];
 };
 
+/* The last call that was answered with descriptors, as on the wire and parsed: who asks for a file again does so in
+ * the same words. */
+struct asked {
+	json_t *message;
+	size_t size;
+	char text[];
+};
+
 /* What a connection needs from its first byte on. Many a client connects long before it asks, or never does. */
 struct varlink_stream {
 	struct connection *connection;
@@ -40,6 +48,7 @@ struct varlink_stream {
 	const char *text;
 	size_t text_size;
 	struct steady *steady;
+	struct asked *asked;
 };
 
 struct varlink_connection {
@@ -67,6 +76,34 @@ const struct varlink_service porterd_service = {
 	.interfaces = interfaces,
 };
 
+static void forget_asked(struct varlink_stream *stream)
+{
+	if (stream->asked)
+		json_decref(stream->asked->message);
+	free(TAKE_POINTER(stream->asked));
+}
+
+static bool is_asked_again(const struct varlink_stream *stream)
+{
+	const struct asked *asked = stream->asked;
+
+	return asked && asked->size == stream->text_size && memcmp(asked->text, stream->text, asked->size) == 0;
+}
+
+/* Keeps the call that is run. Its text is still in the input: nothing is received while it is pending. */
+static void keep_asked(struct varlink_stream *stream)
+{
+	if (stream->text_size > STEADY_CALL_MAX || is_asked_again(stream))
+		return;
+	forget_asked(stream);
+	stream->asked = malloc(sizeof(*stream->asked) + stream->text_size);
+	if (!stream->asked)
+		return;
+	stream->asked->message = json_incref(stream->call.message);
+	stream->asked->size = stream->text_size;
+	memcpy(stream->asked->text, stream->text, stream->text_size);
+}
+
 static void varlink_stream_clear(struct connection *connection)
 {
 	struct varlink_stream *stream = stream_of(connection);
@@ -81,6 +118,7 @@ static void varlink_stream_clear(struct connection *connection)
 		fdset_clear(stream->fds);
 	free(TAKE_POINTER(stream->fds));
 	free(TAKE_POINTER(stream->steady));
+	forget_asked(stream);
 }
 
 static void varlink_stream_release(struct connection *connection)
@@ -111,6 +149,18 @@ static bool is_steady(const struct varlink_stream *stream)
 	       memcmp(steady->bytes, stream->text, stream->text_size) == 0;
 }
 
+/* The descriptors of the reply that begins there. One such reply at a time: the next call is run when this one has
+ * left. */
+static int queue_fds(struct varlink_stream *stream, size_t at, struct fdset *fds)
+{
+	stream->fds = malloc(sizeof(*stream->fds));
+	if (!stream->fds)
+		return -ENOMEM;
+	fdset_move(stream->fds, fds);
+	stream->fds_at = at;
+	return 0;
+}
+
 static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *fds)
 {
 	struct varlink_stream *stream = CONTAINER_OF(call, struct varlink_stream, call);
@@ -119,16 +169,18 @@ static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *f
 
 	if (r >= 0 && call->steady)
 		keep_steady(stream, stream->output.data + at, stream->output.end - at);
-	if (r < 0 || !fds)
-		return r;
+	return r < 0 || !fds ? r : queue_fds(stream, at, fds);
+}
 
-	/* One such reply at a time: the next call is run when this one has left. */
-	stream->fds = malloc(sizeof(*stream->fds));
-	if (!stream->fds)
-		return -ENOMEM;
-	fdset_move(stream->fds, fds);
-	stream->fds_at = at;
-	return 0;
+static int queue_text(struct varlink_call *call, const char *text, size_t size, struct fdset *fds)
+{
+	struct varlink_stream *stream = CONTAINER_OF(call, struct varlink_stream, call);
+	size_t at = stream->output.end;
+	int r = varlink_output_copy(&stream->output, text, size);
+
+	if (r >= 0)
+		keep_asked(stream);
+	return r < 0 || !fds ? r : queue_fds(stream, at, fds);
 }
 
 /* The kernel won't carry more unread descriptors of this process: says Busy in place of them. */
@@ -223,6 +275,8 @@ static int run_calls(struct varlink_stream *stream)
 			if (is_steady(stream))
 				r = varlink_output_copy(&stream->output, stream->steady->bytes + stream->text_size,
 							stream->steady->reply_size);
+			else if (is_asked_again(stream))
+				r = varlink_dispatch_again(&stream->call, stream->asked->message);
 			else
 				r = varlink_dispatch(&stream->call, stream->text, stream->text_size);
 		}
@@ -248,11 +302,10 @@ static int receive_input(struct varlink_stream *stream)
 	return received > 0 ? 1 : (int)received;
 }
 
-/* Runs the stream as far as it goes. 0: it waits for something that it watches; otherwise it is over. */
-static int run_stream(struct varlink_stream *stream)
+/* Runs the stream as far as it goes. `received`: not to receive any more this time. 0: it waits for something that it
+ * watches; otherwise it is over. */
+static int run_stream(struct varlink_stream *stream, bool received)
 {
-	bool received = false;
-
 	for (;;) {
 		/* What was answered before a malformed message is still sent. */
 		int run = run_calls(stream);
@@ -262,9 +315,10 @@ static int run_stream(struct varlink_stream *stream)
 			return run;
 		if (r < 0)
 			return r == -EAGAIN ? 0 : r;
+		/* Hardly anybody goes on before the answer: varlink_stream_ready() sees to those who do. While connections
+		 * are handed over an end is all that is told: EPOLLHUP can't be masked. */
 		if (stream->call.pending || stream->connection->server->handing_over) {
-			/* An end is still told: EPOLLHUP can't be masked. */
-			connection_watch(stream->connection, 0);
+			connection_watch(stream->connection, stream->connection->server->handing_over ? 0 : EPOLLIN);
 			return 0;
 		}
 		if (run > 0)
@@ -292,14 +346,14 @@ static int account_waiting(struct varlink_stream *stream)
 {
 	struct connection *connection = stream->connection;
 
-	if (connection->events == EPOLLIN && varlink_input_pending(&stream->input))
+	if (connection->events == EPOLLIN && !stream->call.pending && varlink_input_pending(&stream->input))
 		patience_begin(connection, PATIENCE_MESSAGE);
 	return quota_hold_bytes(connection, stream->input.capacity + stream->output.capacity);
 }
 
-static void enter_stream(struct varlink_stream *stream)
+static void enter_stream(struct varlink_stream *stream, bool received)
 {
-	if (run_stream(stream) < 0 || account_waiting(stream) < 0)
+	if (run_stream(stream, received) < 0 || account_waiting(stream) < 0)
 		connection_close(stream->connection);
 }
 
@@ -310,7 +364,8 @@ static void resume_stream(struct caller *caller, int result)
 	if (result < 0)
 		connection_close(stream->connection);
 	else
-		enter_stream(stream);
+		/* Nobody can have gone on already who waited for the reply, and others are heard at the next event. */
+		enter_stream(stream, true);
 }
 
 /* Is it as if nothing had been said yet? */
@@ -332,6 +387,7 @@ static struct varlink_stream *stream_new(struct connection *connection)
 	stream->caller.opener_call.connection = connection;
 	stream->call.service = &porterd_service;
 	stream->call.reply = queue_reply;
+	stream->call.reply_text = queue_text;
 	stream->call.caller = &stream->caller;
 	return stream;
 }
@@ -352,9 +408,12 @@ static void varlink_stream_ready(struct connection *connection, uint32_t events)
 	if (varlink->stream->call.pending) {
 		if (events & (EPOLLHUP | EPOLLERR))
 			connection_close(connection);
+		else
+			/* It waits with what it sent. An end is still told: EPOLLHUP can't be masked. */
+			connection_watch(connection, 0);
 		return;
 	}
-	enter_stream(varlink->stream);
+	enter_stream(varlink->stream, false);
 	if (!connection->closed && is_silent(varlink->stream)) {
 		varlink_stream_clear(connection);
 		free(TAKE_POINTER(varlink->stream));

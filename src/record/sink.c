@@ -19,6 +19,7 @@
 struct record_sink {
 	bool journal;
 	bool owned; /* false: fd is the caller's */
+	bool file; /* lines go to a file, which has room and no reader to wait for */
 	int fd;
 	struct sockaddr_un address;
 };
@@ -86,10 +87,12 @@ int record_sink_new_lines(struct record_sink **ret, int fd)
 {
 	_cleanup_close_ int own = open_without_blocking(fd);
 	struct record_sink *sink = sink_new(false, own >= 0 ? own : fd, own >= 0);
+	struct stat st;
 
 	if (!sink)
 		return -ENOMEM;
 	(void)TAKE_FD(own);
+	sink->file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	*ret = sink;
 	return 0;
 }
@@ -179,20 +182,26 @@ static void line_add(struct line *line, const char *text, size_t size)
 	line->size += size;
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '\\';
+}
+
 /* Adds a value so that whatever a peer put into it can't end the line or drive a terminal, which some bytes
  * above ASCII do as well: U+009B begins a control sequence like ESC [ does. */
 static void line_add_escaped(struct line *line, const char *value, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)value[i];
+	for (size_t i = 0; i < size;) {
+		size_t from = i;
 
-		if (c < 0x20 || c >= 0x7f || c == '\\') {
+		while (i < size && is_plain((unsigned char)value[i]))
+			i++;
+		line_add(line, value + from, i - from);
+		if (i < size) {
 			char escape[5];
 
-			(void)snprintf(escape, sizeof(escape), "\\x%02x", c);
+			(void)snprintf(escape, sizeof(escape), "\\x%02x", (unsigned char)value[i++]);
 			line_add(line, escape, 4);
-		} else {
-			line_add(line, value + i, 1);
 		}
 	}
 }
@@ -236,13 +245,14 @@ static void line_add_record(struct line *line, const char *record, size_t size)
 static int write_line(struct record_sink *sink, const char *record, size_t size)
 {
 	struct pollfd writable = { .fd = sink->fd, .events = POLLOUT };
-	struct line line = { .size = 0 };
+	struct line line;
 	ssize_t written;
 
 	/* With POLLERR or POLLHUP nobody is left to read, and a write would raise SIGPIPE. */
-	if (poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT)
+	if (!sink->file && (poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT))
 		return -EAGAIN;
 
+	line.size = 0;
 	line_add_record(&line, record, size);
 	written = write(sink->fd, line.text, line.size);
 	if (written < 0)

@@ -4,26 +4,47 @@
  */
 #include "varlink/dispatch.h"
 
-/* Ends the call first: the transport may hand on the next one as soon as it has the reply. */
-static int send_final(struct varlink_call *call, json_t *reply, struct fdset *fds)
+/* The call ends before its reply is given: the transport may hand on the next one as soon as it has that. True if there
+ * is to be a reply. */
+static bool begin_final(struct varlink_call *call)
 {
-	bool oneway = call->envelope.oneway;
-	int r;
-
 	call->pending = false;
-	if (oneway)
-		r = 0;
-	else
-		r = reply ? call->reply(call, reply, fds && fds->count > 0 ? fds : NULL) : -ENOMEM;
+	return !call->envelope.oneway;
+}
 
+static int end_final(struct varlink_call *call, struct fdset *fds, int r)
+{
 	if (fds)
 		fdset_clear(fds);
-	json_decref(reply);
 	call->steady = false;
 	/* A reply function may not start the next call by itself, so this message is still the one. */
 	json_decref(TAKE_POINTER(call->message));
 	call->envelope = (struct varlink_envelope){ 0 };
 	return r;
+}
+
+static struct fdset *any_of(struct fdset *fds)
+{
+	return fds && fds->count > 0 ? fds : NULL;
+}
+
+static int send_final(struct varlink_call *call, json_t *reply, struct fdset *fds)
+{
+	int r = 0;
+
+	if (begin_final(call))
+		r = reply ? call->reply(call, reply, any_of(fds)) : -ENOMEM;
+	json_decref(reply);
+	return end_final(call, fds, r);
+}
+
+int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, struct fdset *fds)
+{
+	int r = 0;
+
+	if (begin_final(call))
+		r = call->reply_text(call, text, size, any_of(fds));
+	return end_final(call, fds, r);
 }
 
 /* Wraps parameters into a reply. An empty object is left out, as UAPI.20 wants. */
@@ -214,6 +235,18 @@ int varlink_dispatch(struct varlink_call *call, const char *text, size_t size)
 	}
 
 	drop_extensions(call->message);
+	call->pending = true;
+	return run_call(call);
+}
+
+int varlink_dispatch_again(struct varlink_call *call, json_t *message)
+{
+	int r = varlink_envelope_read(message, &call->envelope);
+
+	if (r < 0)
+		return r;
+	call->steady = false;
+	call->message = json_incref(message);
 	call->pending = true;
 	return run_call(call);
 }

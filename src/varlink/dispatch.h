@@ -52,6 +52,8 @@ struct varlink_call {
 	const struct varlink_service *service;
 	/* Takes a whole reply and, for replies with descriptors, a non-empty set, which is emptied. */
 	int (*reply)(struct varlink_call *call, json_t *reply, struct fdset *fds);
+	/* The same for a reply that is text already, as on the wire; NULL where no method has such. */
+	int (*reply_text)(struct varlink_call *call, const char *text, size_t size, struct fdset *fds);
 	void *caller; /* the transport's own: who asks */
 
 	json_t *message; /* owned */
@@ -67,6 +69,9 @@ extern const struct varlink_interface varlink_service_interface;
  * there is no reply to such; otherwise as `run`. */
 int varlink_dispatch(struct varlink_call *call, const char *text, size_t size);
 
+/* Runs a message anew that was run before, as it was when its reply was given. Returns as above. */
+int varlink_dispatch_again(struct varlink_call *call, json_t *message);
+
 /* Ends a call without a reply, for a caller that has left. */
 void varlink_call_abandon(struct varlink_call *call);
 
@@ -81,6 +86,9 @@ int varlink_reply(struct varlink_call *call, json_t *parameters);
 
 /* Final reply with descriptors, which are consumed: the set is empty afterwards. */
 int varlink_reply_fds(struct varlink_call *call, json_t *parameters, struct fdset *fds);
+
+/* The same where the whole reply is known as text: a JSON object of `size` bytes with its NUL. */
+int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, struct fdset *fds);
 
 /* A reply that others follow; only for calls with `more`. */
 int varlink_reply_continues(struct varlink_call *call, json_t *parameters);
