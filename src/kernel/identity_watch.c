@@ -5,7 +5,6 @@
 #include "kernel/identity_watch.h"
 
 #include "base/macro.h"
-#include "kernel/process_unit.h"
 
 void identity_watch_init(struct identity_watch *watch)
 {
@@ -24,13 +23,33 @@ static bool is_shortage(int error)
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
 }
 
+/* Is the process still where it was when its cgroup was read? */
+static bool is_where_it_was(const struct identity *identity, const struct identity_watch *watch)
+{
+	uint64_t number;
+
+	/* systemd would be PID 1, and in a unit from its start. */
+	if (watch->where == PROCESS_UNITS_NONE)
+		return true;
+	return watch->where == PROCESS_UNITS_UNIFIED && watch->number != 0 &&
+	       process_cgroup_number(identity->pidfd, &number) >= 0 && number == watch->number;
+}
+
 int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 {
 	_cleanup_free_ char *unit = NULL, *invocation_id = NULL, *kept = NULL;
 	char text[PROCESS_CGROUP_SIZE] = "";
+	enum process_units where = PROCESS_UNITS_NAMED;
+	uint64_t number;
 	bool same;
 	int r;
 
+	if (watch->text && is_where_it_was(identity, watch))
+		return identity_is_alive(identity) ? 0 : -ESRCH;
+
+	/* Before the text: who is moved in between is seen to be somewhere else the next time. */
+	if (process_cgroup_number(identity->pidfd, &number) < 0)
+		number = 0;
 	if (watch->cgroup < 0)
 		watch->cgroup = process_cgroup_open(identity->pid);
 	r = watch->cgroup < 0 ? watch->cgroup : process_cgroup_read(watch->cgroup, text);
@@ -38,7 +57,7 @@ int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 	same = r >= 0 && watch->text && strcmp(watch->text, text) == 0;
 	if (r >= 0 && !same) {
 		kept = strdup(text);
-		r = kept ? process_cgroup_unit(text, &unit) : -ENOMEM;
+		r = kept ? process_cgroup_unit(text, &unit, &where) : -ENOMEM;
 	}
 	if (is_shortage(r))
 		return r;
@@ -48,6 +67,7 @@ int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 	/* As in identity_read_unit(): only what was opened by its number just now could be another's. */
 	if (!identity_is_alive(identity))
 		return -ESRCH;
+	watch->number = number;
 	if (same)
 		return 0;
 
@@ -58,6 +78,7 @@ int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 	/* An invocation is looked for again until there is one. A restart of the unit makes a new one, for new processes:
 	 * those that outlive it keep theirs. */
 	watch->text = unit && !invocation_id ? NULL : TAKE_POINTER(kept);
+	watch->where = where;
 	identity->unit = TAKE_POINTER(unit);
 	identity->invocation_id = TAKE_POINTER(invocation_id);
 	return 0;

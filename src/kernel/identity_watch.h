@@ -5,11 +5,14 @@
 #pragma once
 
 #include "kernel/identity.h"
+#include "kernel/process_unit.h"
 
 /* What is kept of a process in order to see when it is in another unit. */
 struct identity_watch {
 	int cgroup; /* owned; negative: not opened yet */
 	char *text; /* what it said last, owned; NULL: nothing yet */
+	uint64_t number; /* of the cgroup that it spoke of; 0: not known */
+	enum process_units where;
 };
 
 /* Nothing is kept yet. */

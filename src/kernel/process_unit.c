@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 
 #include "base/macro.h"
 #include "kernel/host.h"
@@ -125,18 +126,48 @@ static int read_cgroup(pid_t pid, char text[static PROCESS_CGROUP_SIZE])
 	return fd < 0 ? fd : process_cgroup_read(fd, text);
 }
 
-int process_cgroup_unit(const char *text, char **ret)
+int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_where)
 {
 	char of_first[PROCESS_CGROUP_SIZE];
+	const char *root, *hierarchy;
+	size_t length;
 	int r = read_cgroup(1, of_first);
 
-	return r < 0 ? r : process_unit_of_cgroup(text, of_first, ret);
+	if (r < 0)
+		return r;
+	hierarchy = find_hierarchy(of_first, &root, &length);
+	if (!hierarchy)
+		*ret_where = PROCESS_UNITS_NONE;
+	else
+		*ret_where = hierarchy == hierarchies[0] ? PROCESS_UNITS_UNIFIED : PROCESS_UNITS_NAMED;
+	return process_unit_of_cgroup(text, of_first, ret);
 }
 
 int process_unit(pid_t pid, char **ret)
 {
 	char of[PROCESS_CGROUP_SIZE];
+	enum process_units where;
 	int r = read_cgroup(pid, of);
 
-	return r < 0 ? r : process_cgroup_unit(of, ret);
+	return r < 0 ? r : process_cgroup_unit(of, ret, &where);
+}
+
+/* linux/pidfd.h of Linux 6.13, as far as it goes here. */
+#define INFO_CGROUPID (UINT64_C(1) << 2)
+struct info {
+	uint64_t mask, cgroupid;
+	uint32_t ids[11];
+	int32_t exit_code;
+};
+_Static_assert(sizeof(struct info) == 64, "PIDFD_INFO_SIZE_VER0");
+#define GET_INFO _IOWR(0xff, 11, struct info)
+
+int process_cgroup_number(int pidfd, uint64_t *ret)
+{
+	struct info info = { .mask = INFO_CGROUPID };
+
+	if (ioctl(pidfd, GET_INFO, &info) < 0)
+		return -errno;
+	*ret = info.cgroupid;
+	return info.mask & INFO_CGROUPID ? 0 : -ENODATA;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Room for what the kernel says of a process's cgroups. A line of it is hardly longer than a path may be, and systemd's
@@ -22,8 +23,19 @@ int process_unit(pid_t pid, char **ret);
 int process_cgroup_open(pid_t pid);
 int process_cgroup_read(int fd, char text[static PROCESS_CGROUP_SIZE]);
 
-/* The unit in such a text; *ret and what is returned as above. */
-int process_cgroup_unit(const char *text, char **ret);
+/* Which of the hierarchies systemd has its units in. */
+enum process_units {
+	PROCESS_UNITS_NONE,    /* PID 1 is in no unit, so nobody is */
+	PROCESS_UNITS_NAMED,   /* one of its own */
+	PROCESS_UNITS_UNIFIED, /* cgroup v2 */
+};
+
+/* The unit in such a text; *ret and what is returned as above. *ret_where is set with 0 and -ENXIO. */
+int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_where);
+
+/* The number of the process's cgroup in the unified hierarchy, which no other cgroup of this boot has, had or gets; by
+ * its pidfd, for a tenth of what reading takes. -ENOTTY and others before Linux 6.13; -ESRCH. */
+int process_cgroup_number(int pidfd, uint64_t *ret);
 
 /* The unit of a cgroup, as sd_pid_get_unit(3) would say: the first part of its path that is no slice. `of` and
  * `of_first` are what /proc/PID/cgroup says of the process and of PID 1. Returns as above. */

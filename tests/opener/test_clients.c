@@ -18,7 +18,9 @@
 
 /* Stands in for the kernel's: a test is moved to no other unit. */
 static const char *unit_now;
-static unsigned units_parsed;
+static unsigned units_parsed, units_read;
+static enum process_units units_where;
+static uint64_t number_now;
 
 int process_cgroup_open(pid_t pid)
 {
@@ -31,21 +33,32 @@ int process_cgroup_open(pid_t pid)
 int process_cgroup_read(int fd, char text[static PROCESS_CGROUP_SIZE])
 {
 	ck_assert_int_ge(fd, 0);
+	units_read++;
 	(void)snprintf(text, PROCESS_CGROUP_SIZE, "%s", unit_now);
 	return 0;
 }
 
-int process_cgroup_unit(const char *text, char **ret)
+int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_where)
 {
+	*ret_where = units_where;
 	units_parsed++;
+	if (text[0] == '\0')
+		return -ENXIO;
 	*ret = strdup(text);
 	return *ret ? 0 : -ENOMEM;
+}
+
+int process_cgroup_number(int pidfd, uint64_t *ret)
+{
+	ck_assert_int_ge(pidfd, 0);
+	*ret = number_now;
+	return number_now > 0 ? 0 : -ENOTTY;
 }
 
 int process_unit(pid_t pid, char **ret)
 {
 	(void)pid;
-	return process_cgroup_unit(unit_now, ret);
+	return process_cgroup_unit(unit_now, ret, &(enum process_units){ 0 });
 }
 
 static struct clients *clients;
@@ -60,6 +73,9 @@ static void setup(void)
 	listener = fixture_listen("listener", SOCK_STREAM);
 	asker = (struct ucred){ getpid(), getuid(), getgid() };
 	unit_now = "one.service";
+	units_where = PROCESS_UNITS_NAMED;
+	number_now = 0;
+	units_read = units_parsed = 0;
 	ck_assert_int_eq(clients_new(&clients), 0);
 }
 
@@ -276,6 +292,61 @@ START_TEST(the_unit_is_the_one_of_now)
 }
 END_TEST
 
+/* The number tells by itself that nothing changed, where it is a number of the hierarchy that has the units. */
+START_TEST(a_cgroup_is_read_as_often_as_it_takes)
+{
+	static const struct {
+		enum process_units where;
+		uint64_t number;
+		unsigned reads;
+	} rows[] = {
+		{ PROCESS_UNITS_NAMED, 0, 10 },
+		{ PROCESS_UNITS_NAMED, 5, 10 },
+		{ PROCESS_UNITS_UNIFIED, 0, 10 },
+		{ PROCESS_UNITS_UNIFIED, 5, 1 },
+		{ PROCESS_UNITS_NONE, 0, 1 },
+	};
+
+	need_pidfd();
+	/* A unit without an invocation, as that of a test is, would be read again. */
+	unit_now = "";
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		struct connection one = own_connection();
+
+		units_where = rows[i].where;
+		number_now = rows[i].number;
+		ck_is(&one);
+		units_read = 0;
+		for (int asked = 0; asked < 10; asked++)
+			ck_is(&one);
+		ck_assert_msg(units_read == rows[i].reads, "%zu: %u", i, units_read);
+		end(&one);
+	}
+}
+END_TEST
+
+START_TEST(a_new_number_is_a_new_unit)
+{
+	struct connection one = own_connection();
+
+	need_pidfd();
+	units_where = PROCESS_UNITS_UNIFIED;
+	number_now = 5;
+	unit_now = "";
+	ck_is(&one);
+	ck_is(&one);
+	unit_now = "two.service";
+	ck_is(&one);
+	ck_assert_ptr_null(got->identity.unit);
+	number_now = 6;
+	for (int i = 0; i < 3; i++) {
+		ck_is(&one);
+		ck_assert_str_eq(got->identity.unit, "two.service");
+	}
+	end(&one);
+}
+END_TEST
+
 /* Who asks is part of the answer: a connection that somebody else accepted is not porterd's, known or not. */
 START_TEST(the_asker_counts)
 {
@@ -331,6 +402,8 @@ int main(void)
 		UNIT_TEST(who_left_is_told_and_forgotten),
 		UNIT_TEST(who_does_not_ask_is_forgotten),
 		UNIT_TEST(the_unit_is_the_one_of_now),
+		UNIT_TEST(a_cgroup_is_read_as_often_as_it_takes),
+		UNIT_TEST(a_new_number_is_a_new_unit),
 		UNIT_TEST(the_asker_counts),
 		UNIT_TEST(a_shortage_is_not_remembered),
 		{ 0 },
