@@ -106,6 +106,12 @@ enum opener_result serve(void)
 	return result;
 }
 
+void forget_clients(void)
+{
+	(void)clients_sweep(service.clients);
+	ck_assert(!clients_sweep(service.clients));
+}
+
 const char *text(void)
 {
 	static char buffer[OPENER_TEXT_MAX + 1];

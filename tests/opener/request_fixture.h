@@ -44,6 +44,9 @@ size_t packet_size(void);
 enum opener_result serve(void);
 enum opener_result serve_with(ssize_t size, int fd);
 
+/* What the opener does when nobody asks for a while: no client is kept. */
+void forget_clients(void);
+
 /* The answer's text. */
 const char *text(void);
 

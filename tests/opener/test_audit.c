@@ -86,6 +86,7 @@ START_TEST(without_a_record_nothing_is_granted)
 		ck_assert_uint_eq(recorder_counts(service.recorder).sequence, n);
 	}
 	ck_assert_uint_eq(service.granted, 0);
+	forget_clients();
 	ck_assert_uint_eq(unit_count_fds(), before);
 
 	/* Others than those that ask for it don't wait for the journal. */

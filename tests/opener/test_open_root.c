@@ -16,6 +16,7 @@ static const struct {
 } root_modes[] = {
 	{ 0600, 0700, 0, OPENER_OK },
 	{ 0600, 0077, 0, OPENER_UNSAFE_MODE },
+	{ 0600, 0055, 0, OPENER_UNSAFE_MODE },
 	{ 0666, 0700, STRANGER, OPENER_UNSAFE_MODE },
 	{ 0666, 0711, STRANGER, OPENER_OK },
 };

@@ -104,9 +104,7 @@ START_TEST(no_fd_is_left_open)
 	before = unit_count_fds();
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(serve(), OPENER_FILE_MISSING);
-	/* Those of the client, who may ask again. */
-	(void)clients_sweep(service.clients);
-	(void)clients_sweep(service.clients);
+	forget_clients();
 	ck_assert_uint_eq(before, unit_count_fds());
 }
 END_TEST
