@@ -231,11 +231,14 @@ START_TEST(there_are_only_so_many)
 }
 END_TEST
 
+/* Also where it is not looked for a unit any more. */
 START_TEST(who_left_is_told_and_forgotten)
 {
 	struct connection other = other_connection();
 	size_t before;
 
+	units_where = _i ? PROCESS_UNITS_NONE : PROCESS_UNITS_NAMED;
+	unit_now = _i ? "" : "one.service";
 	need_pidfd();
 	before = unit_count_fds();
 	ck_is(&other);
@@ -372,6 +375,19 @@ START_TEST(the_asker_counts)
 }
 END_TEST
 
+/* It stands for who made it, and asks, and for nobody else. */
+START_TEST(a_pair_is_not_kept)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(ask(pair[0]), OPENER_OK);
+	ck_assert_int_eq(ask(pair[0]), OPENER_OK);
+	asker.pid++;
+	ck_assert_int_eq(ask(pair[0]), OPENER_BAD_REQUEST);
+}
+END_TEST
+
 START_TEST(a_shortage_is_not_remembered)
 {
 	struct connection one = own_connection();
@@ -399,12 +415,13 @@ int main(void)
 		UNIT_TEST(everybody_is_themselves),
 		UNIT_TEST(the_next_one_is_somebody_else),
 		UNIT_TEST(there_are_only_so_many),
-		UNIT_TEST(who_left_is_told_and_forgotten),
+		UNIT_LOOP(who_left_is_told_and_forgotten, 2),
 		UNIT_TEST(who_does_not_ask_is_forgotten),
 		UNIT_TEST(the_unit_is_the_one_of_now),
 		UNIT_TEST(a_cgroup_is_read_as_often_as_it_takes),
 		UNIT_TEST(a_new_number_is_a_new_unit),
 		UNIT_TEST(the_asker_counts),
+		UNIT_TEST(a_pair_is_not_kept),
 		UNIT_TEST(a_shortage_is_not_remembered),
 		{ 0 },
 	};
