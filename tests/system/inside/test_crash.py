@@ -11,7 +11,7 @@ from harness import (SOCKETS, drop_in, equal, grant, main_pid, pids, policy, pro
 from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
 from test_workers import workers
 
-CRASHES = int(os.environ.get("CRASHES", "6"))
+CRASHES = int(os.environ.get("CRASHES", "4"))
 
 
 def prepare():
