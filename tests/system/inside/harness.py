@@ -1,5 +1,7 @@
 """What the system tests stand on: registration, a known state before each, assertions, units."""
 
+import ctypes
+import errno
 import inspect
 import json
 import os
@@ -123,6 +125,27 @@ def client_in_unit(*arguments, ok=True, **options):
         return json.loads(said)
     except ValueError:
         return said
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source, path, kind=None, flags=0, options=""):
+    """Not every tree has mount(8)."""
+    if libc.mount(os.fsencode(source), os.fsencode(path), os.fsencode(kind) if kind else None, flags, os.fsencode(options)):
+        raise OSError(ctypes.get_errno(), f"mount {path}")
+
+
+def unmount(path):
+    """Whoever was just served there may hold it for another moment."""
+    def gone():
+        if not libc.umount2(os.fsencode(path), 0):
+            return True
+        if ctypes.get_errno() != errno.EBUSY:
+            raise OSError(ctypes.get_errno(), f"umount {path}")
+        return False
+
+    wait_until(gone, f"{path} is let go", 5)
 
 
 # --- the package ---------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import json
 import os
 
 from examples import TOP, as_user, content, play, scene
-from harness import (FILES, contains, cursor, equal, grant, in_unit, journal, policy, run, secret, systemctl,
-                     systemd_version, wait_until)
+from harness import (FILES, contains, cursor, equal, grant, in_unit, journal, mount, policy, run, secret,
+                     systemctl, systemd_version, unmount, wait_until)
 from test_credentials import user
 
+MS_BIND = 4096  # <sys/mount.h>
 WEB_KEY = "/etc/ssl/private/web.key"
 
 
@@ -157,14 +158,14 @@ def a_device(_kept, text):
     user("meter")
     # No serial line in here: another device in its place.
     open("/dev/ttyUSB0", "w", encoding="ascii").close()
-    run("mount", "--bind", "/dev/zero", "/dev/ttyUSB0")
+    mount("/dev/zero", "/dev/ttyUSB0", flags=MS_BIND)
     try:
         policy(text)
         read = ["porterctl", "exec", "meter", "--", "sh", "-c", "head -c 2 <&3 | tr '\\0' 0"]
         equal(in_unit(*read, User="meter", unit="meter").stdout, "00")
         equal(in_unit(*read, User="meter", ok=False).returncode, 1, "another unit")
     finally:
-        run("umount", "/dev/ttyUSB0")
+        unmount("/dev/ttyUSB0")
         os.unlink("/dev/ttyUSB0")
 
 

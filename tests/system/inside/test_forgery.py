@@ -11,8 +11,8 @@ import time
 
 import client
 import forger
-from harness import (FILES, contains, cursor, drop_in, equal, grant, in_unit, journal, policy, run, secret, state,
-                     systemctl, test, unit_file, wait_until)
+from harness import (FILES, contains, cursor, drop_in, equal, grant, in_unit, journal, mount, policy, run, secret,
+                     state, systemctl, test, unit_file, unmount, wait_until)
 from test_credentials import user
 
 OK, NOT_PERMITTED, BAD_REQUEST = 0, 2, 8
@@ -177,7 +177,7 @@ def newcomer(pid):
     """A process of that pid, and no relation, as after a turn through a small pid_max. Somebody else may get it: then it
     is tried again when that one has left."""
     PROC.mkdir(exist_ok=True)
-    run("mount", "-t", "proc", "proc", PROC)  # /proc/sys is read-only in a container
+    mount("proc", PROC, "proc")  # /proc/sys is read-only in a container
     try:
         for _ in range(1000):
             (PROC / "sys/kernel/ns_last_pid").write_text(str(pid - 1))
@@ -191,7 +191,7 @@ def newcomer(pid):
             os.waitpid(child, 0)
             time.sleep(0.01)
     finally:
-        run("umount", PROC)
+        unmount(PROC)
         PROC.rmdir()
     raise AssertionError(f"no process got pid {pid}")
 

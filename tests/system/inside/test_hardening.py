@@ -1,14 +1,13 @@
 """What the units take away is away, and what the job needs is left."""
 
-import ctypes
 import json
 import os
 import pathlib
 import socket
 
 import client
-from harness import (client_in_unit, contains, drop_in, equal, grant, in_unit, main_pid, only_if, policy, raises, run,
-                     state, systemctl, systemd_version, test)
+from harness import (client_in_unit, contains, drop_in, equal, grant, in_unit, main_pid, mount, only_if, policy, raises,
+                     run, state, systemctl, systemd_version, test, unmount)
 from test_credentials import user
 
 GET = b'{"method":"io.porterd.Credentials.Get"}'
@@ -21,7 +20,6 @@ def takes_filters():
     return "Seccomp:\t2" in in_unit("cat", "/proc/self/status", LockPersonality="yes").stdout
 
 
-libc = ctypes.CDLL(None, use_errno=True)
 FILTERS = only_if(takes_filters())
 
 
@@ -85,17 +83,6 @@ def the_openers_view_is_small_but_for_the_door():
         equal(found["entries"][path] or [], [], path)
 
 
-def mount_tmpfs(path):
-    """Not every tree has mount(8)."""
-    if libc.mount(b"tmpfs", bytes(path), b"tmpfs", 0, b"mode=0755"):
-        raise OSError(ctypes.get_errno(), f"mount {path}")
-
-
-def unmount(path):
-    if libc.umount2(bytes(path), 0):
-        raise OSError(ctypes.get_errno(), f"umount {path}")
-
-
 # --- what is left: the daemon ------------------------------------------------------------------
 
 
@@ -145,7 +132,7 @@ def datagrams_are_answered_on_what_was_mounted_later():
     equal(state("porterd.service"), "active")
     later = pathlib.Path("/srv/porterd-test-later")
     later.mkdir()
-    mount_tmpfs(later)
+    mount("tmpfs", later, "tmpfs", options="mode=0755")
     try:
         equal(ask_from(str(later / "socket"))["uid"], 0, "uid")
     finally:
@@ -221,7 +208,7 @@ def files_on_what_was_mounted_after_the_opener_started():
     equal(client.call("io.porterd.Files.Check", {"file": "later"})["permitted"], False, "before")
     opener = main_pid("porterd-opener.service")
     later.mkdir()
-    mount_tmpfs(later)
+    mount("tmpfs", later, "tmpfs", options="mode=0755")
     try:
         (later / "sub").mkdir()
         (later / "sub/file").write_text("mounted later")
