@@ -8,12 +8,13 @@ from crew import *
 @test
 def connections_spread():
     """Those who come one after the other, in a burst, and side by side."""
-    for connect_all in (one_by_one, served, by_many):
+    total = 200 if WRAPPER else 1000
+    for connect_all in (one_by_one,) if WRAPPER else (one_by_one, served, by_many):
         with start() as program:
             count = Count(workers(program))
-            clients = connect_all(program, 1000)
+            clients = connect_all(program, total)
             had = count.now()
-            equal(sum(had), 1000, "connections of both")
+            equal(sum(had), total, "connections of both")
             if max(had) > 650:
                 raise AssertionError(f"{connect_all.__name__}: one of them has more than 65 %: {had}")
             close_all(clients)
@@ -26,6 +27,8 @@ def wake_ups(pid):
 
 @test
 def a_client_wakes_one_of_them():
+    if WRAPPER:
+        raise Skip("what is in front of the program wakes it, too")
     with start() as program:
         pids = workers(program)
         before = [wake_ups(pid) for pid in pids]
@@ -81,15 +84,17 @@ def datagrams_are_one_workers_and_keep_their_order():
                 client.send(b"hello")
                 return select.select([client], [], [], 0.1)[0]
             eventually(answered, "an answer")
-            while select.select([client], [], [], 0.3)[0]:
-                client.recv(10)
+            client.send(b"begin")
+            while client.recv(10) != b"begin":
+                pass
             pids = eventually(lambda: len(children(program.process.pid)) == 2 and children(program.process.pid),
                               "two workers")
-            for number in range(2000):
+            total = 200 if WRAPPER else 2000
+            for number in range(total):
                 client.send(b"%d" % number)
                 if number >= 50:
                     equal(client.recv(10), b"%d" % (number - 50))
-            for number in range(1950, 2000):
+            for number in range(total - 50, total):
                 equal(client.recv(10), b"%d" % number)
             time.sleep(0.2)
             owners = [pid for pid in pids if serves(pid)]
