@@ -25,14 +25,18 @@ def fds(unit):
 
 
 def at_rest():
-    """What each process has when nobody is connected but porterd to the opener, so that nothing changes."""
-    seen = []
+    """What each process has when nobody is connected but porterd to the opener, so that nothing changes. The opener
+    keeps who has asked for up to two seconds."""
+    seen, since = None, time.monotonic()
 
     def unchanged():
-        seen.append([fds(unit) for unit in SERVICES])
-        return len(seen) >= 10 and all(found == seen[-1] and None not in found for found in seen[-10:])
+        nonlocal seen, since
+        last, seen = seen, [fds(unit) for unit in SERVICES]
+        if seen != last or None in seen:
+            since = time.monotonic()
+        return time.monotonic() - since > 2.5
     wait_until(unchanged, "descriptors come and go no more", 30)
-    return {unit: (found, pss(unit)) for unit, found in zip(SERVICES, seen[-1])}
+    return {unit: (found, pss(unit)) for unit, found in zip(SERVICES, seen)}
 
 
 def load(seconds):
