@@ -39,6 +39,7 @@ struct opener {
 	size_t n_connections, connections_max;
 
 	char told[256]; /* the status that the service manager knows */
+	bool ready_untold; /* it still waits for READY=1 */
 	struct complaint repeating;
 	uint64_t unrecorded_told; /* of service.unrecorded */
 };
@@ -65,6 +66,7 @@ static void disarm(sd_event_source *timer)
 static void tell_status(struct opener *opener, const char *state)
 {
 	char status[sizeof(opener->told)], unrecorded[48] = "";
+	const char *ready = opener->ready_untold ? "READY=1\n" : "";
 
 	if (opener->service.unrecorded > 0)
 		(void)snprintf(unrecorded, sizeof(unrecorded), ", unrecorded: %" PRIu64,
@@ -75,10 +77,11 @@ static void tell_status(struct opener *opener, const char *state)
 		       opener->n_connections, opener->service.requests, opener->service.granted,
 		       opener->service.refused, recorder_counts(opener->recorder).dropped,
 		       opener->policy->n_granted, unrecorded);
-	if (state[0] == '\0' && strcmp(status, opener->told) == 0)
+	if (state[0] == '\0' && ready[0] == '\0' && strcmp(status, opener->told) == 0)
 		return;
 	memcpy(opener->told, status, sizeof(status));
-	(void)sd_notifyf(0, "%sSTATUS=%s", state, status);
+	if (sd_notifyf(0, "%s%sSTATUS=%s", state, ready, status) >= 0)
+		opener->ready_untold = false;
 }
 
 /* Something of the status may have changed: tell it within a second, together with what else changes then. */
@@ -115,9 +118,24 @@ static int on_status(sd_event_source *source, uint64_t usec, void *data)
 	(void)source;
 	(void)usec;
 	tell_status(opener, "");
-	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) || kept)
+	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) || kept || opener->ready_untold)
 		status_changed(opener);
 	return 0;
+}
+
+/* What the manager does not hear is told again: it would wait for it, and at last give up. */
+static void tell_ready(struct opener *opener)
+{
+	opener->ready_untold = true;
+	tell_status(opener, "");
+	if (opener->ready_untold)
+		status_changed(opener);
+}
+
+static void tell_stopping(struct opener *opener)
+{
+	opener->ready_untold = false;
+	tell_status(opener, "STOPPING=1\n");
 }
 
 /* --- connections ------------------------------------------------------------------------------------------- */
@@ -295,7 +313,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)info;
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
 	reload_policy(opener);
-	tell_status(opener, "READY=1\n");
+	tell_ready(opener);
 	return 0;
 }
 
@@ -317,7 +335,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	if (opener->owner.stopping)
 		return 0;
 
-	tell_status(opener, "STOPPING=1\n");
+	tell_stopping(opener);
 	opener->owner.stopping = true;
 	set_listening(opener, false);
 	disarm(opener->idle);
@@ -336,7 +354,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *data)
 	(void)usec;
 	if (opener->n_connections > 0)
 		return 0;
-	tell_status(opener, "STOPPING=1\n");
+	tell_stopping(opener);
 	return sd_event_exit(opener->event, 0);
 }
 
@@ -439,7 +457,7 @@ int opener_add_listener(struct opener *opener, int fd)
 
 int opener_run(struct opener *opener)
 {
-	tell_status(opener, "READY=1\n");
+	tell_ready(opener);
 	idle_changed(opener);
 	return sd_event_loop(opener->event);
 }

@@ -83,8 +83,10 @@ static void tell_state(struct server *server, enum worker_state state)
 {
 	if (server->worker)
 		worker_tell(server->worker, state);
+	else if (state == WORKER_SERVING)
+		server->told_ready = sd_notify(false, "READY=1") >= 0;
 	else if (state != WORKER_IDLE)
-		(void)sd_notify(false, state == WORKER_SERVING ? "READY=1" : "STOPPING=1");
+		(void)sd_notify(false, "STOPPING=1");
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
@@ -101,6 +103,11 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	unfinished |= patience_tick(server);
 	unfinished |= !recorder_flush(server->recorder);
 	tell_status(server);
+	/* Else the service manager would wait for it, and at last give up. */
+	if (!server->worker && !server->told_ready && !server->draining) {
+		tell_state(server, WORKER_SERVING);
+		unfinished |= !server->told_ready;
+	}
 
 	if (unfinished)
 		server->active = true;

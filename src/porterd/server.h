@@ -68,6 +68,7 @@ struct server {
 	bool full;    /* listeners are paused: as many connections as are allowed */
 	bool active;  /* something happened since the last tick */
 	bool ticking; /* the tick timer is armed */
+	bool told_ready; /* the service manager knows that we serve */
 	struct complaint pause;
 	sd_event_source *tick, *idle, *resume, *deadline;
 };
