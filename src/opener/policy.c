@@ -79,6 +79,14 @@ void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, s
 	raw->report(&(struct policy_error){ .file = file, .line = line, .message = message }, raw->data);
 }
 
+void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error)
+{
+	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		raw->shortage = error;
+	else
+		raw_policy_error(raw, file, 0, NULL, NULL, "can't be read: %s", strerror(-error));
+}
+
 static void grant_clear(struct grant *grant)
 {
 	free(grant->description);

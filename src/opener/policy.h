@@ -78,7 +78,7 @@ typedef void (*policy_reporter)(const struct policy_error *error, void *data);
 /* Reads the policy and reports each error as it is met. What is wrong is never granted: a section with an
  * error is broken, and an error that can't be pinned on a section (a file that can't be read, believed or
  * divided into sections) breaks all of them, because any could be narrower than it looks without that file.
- * Returns 0 even then (see n_errors), or -ENOMEM. */
+ * Returns 0 even then (see n_errors), or -ENOMEM, -EMFILE or -ENFILE: that may be better in a moment. */
 int policy_load(struct policy **ret, const struct policy_source *source, policy_reporter report, void *data);
 
 struct policy *policy_free(struct policy *policy);

@@ -54,8 +54,7 @@ static bool check_way(struct raw_policy *raw, const char *name, const char *path
 	int r = pin_walk(path, visit_believed, &belief);
 
 	if (r < 0)
-		raw_policy_error(raw, name, 0, NULL, NULL, "the way to %s can't be checked: %s", path,
-				 strerror(-r));
+		raw_policy_unreadable(raw, name, r);
 	if (r > 0)
 		raw_policy_error(raw, name, 0, NULL, NULL, "not read, because others than root own or can write "
 				 "%.*s", (int)belief.length, path);
@@ -93,10 +92,10 @@ static int open_file(struct raw_policy *raw, const char *path, const struct poli
 		r = -errno;
 	if (r < 0) {
 		/* A link that leads nowhere is an error: what it hides was meant to be there. */
-		link = host_open(path, O_PATH | O_NOFOLLOW);
-		if (r == -ENOENT && link < 0)
+		link = r == -ENOENT ? host_open(path, O_PATH | O_NOFOLLOW) : -EBADF;
+		if (link == -ENOENT)
 			return -ENOENT;
-		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
+		raw_policy_unreadable(raw, path, r == -ENOENT && link < 0 ? link : r);
 		return -EBADF;
 	}
 	if (is_null_device(&status))
@@ -111,7 +110,7 @@ static int open_file(struct raw_policy *raw, const char *path, const struct poli
 	}
 	r = pin_real_path(pin, real, sizeof(real));
 	if (r < 0) {
-		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
+		raw_policy_unreadable(raw, path, r);
 		return -EBADF;
 	}
 	if (!check_way(raw, path, real, (size_t)(strrchr(real, '/') - real), source))
@@ -121,7 +120,7 @@ static int open_file(struct raw_policy *raw, const char *path, const struct poli
 
 	r = pin_reopen(pin, O_RDONLY | O_NOCTTY);
 	if (r < 0) {
-		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
+		raw_policy_unreadable(raw, path, r);
 		return -EBADF;
 	}
 	return r;
@@ -155,7 +154,7 @@ static int check_directory(struct raw_policy *raw, const char *path, const struc
 
 	if (r < 0) {
 		if (r != -ENOENT)
-			raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(-r));
+			raw_policy_unreadable(raw, path, r);
 		return 0;
 	}
 	if (asprintf(&inside, "%s/%s", real, MAIN_FILE) < 0)
@@ -203,7 +202,7 @@ static int list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const ch
 			return r;
 	}
 	if (errno != 0)
-		raw_policy_error(raw, path, 0, NULL, NULL, "can't be read: %s", strerror(errno));
+		raw_policy_unreadable(raw, path, -errno);
 	return 0;
 }
 
@@ -235,9 +234,10 @@ static int read_drop_ins(struct raw_policy *raw, const struct policy_source *sou
 
 int policy_read_files(struct raw_policy *raw, const struct policy_source *source)
 {
+	int r;
+
 	for (size_t i = POLICY_DIRECTORIES_MAX; i > 0; i--) {
 		const char *directory = source->directories[i - 1];
-		int r;
 
 		if (!directory)
 			continue;
@@ -249,5 +249,6 @@ int policy_read_files(struct raw_policy *raw, const struct policy_source *source
 		if (r > 0)
 			break;
 	}
-	return read_drop_ins(raw, source);
+	r = read_drop_ins(raw, source);
+	return r < 0 ? r : raw->shortage;
 }

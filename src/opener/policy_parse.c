@@ -280,6 +280,9 @@ static int read_values(struct parser *parser, const char *text, size_t size)
 	e = econf_readFile(&file, path, "=", "#");
 	if (e == ECONF_NOMEM)
 		return -ENOMEM;
+	/* It is there: only for want of a descriptor it can't be opened once more. */
+	if (e == ECONF_NOFILE)
+		return -EMFILE;
 	if (e != ECONF_SUCCESS) {
 		char *where = NULL;
 		uint64_t line = 0;
@@ -347,7 +350,7 @@ int policy_parse_file(struct raw_policy *raw, int fd, const char *name)
 	free(parser.given);
 
 	if (r < 0 && r != -ENOMEM) {
-		raw_policy_error(raw, name, 0, NULL, NULL, "can't be read: %s", strerror(-r));
+		raw_policy_unreadable(raw, name, r);
 		return 0;
 	}
 	return r;

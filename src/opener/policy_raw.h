@@ -46,6 +46,7 @@ struct raw_policy {
 	size_t n_files;
 	bool all_broken;
 	size_t n_errors;
+	int shortage; /* -errno of what was missing for a moment, or 0 */
 
 	policy_reporter report;
 	void *data;
@@ -61,7 +62,12 @@ struct raw_section *raw_policy_find(struct raw_policy *raw, const char *name);
 void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, struct raw_section *section,
 		      const char *key, const char *format, ...) _printf_(6, 7);
 
-/* Finds the files, checks whose they are, and lays them over one another in order. 0 or -ENOMEM. */
+/* Reports that a file can't be read. A shortage of descriptors or memory is no error of the policy: nothing is reported,
+ * policy_read_files() returns it in the end, and all is read again another time. */
+void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error);
+
+/* Finds the files, checks whose they are, and lays them over one another in order. 0, or -errno of a
+ * shortage. */
 int policy_read_files(struct raw_policy *raw, const struct policy_source *source);
 
 /* Lays one file's content (an fd at its start; `name` is for people, and raw's) over what is there. */

@@ -167,7 +167,7 @@ START_TEST(not_files)
 	ck_assert_int_eq(rmdir(fixture_path("files.conf.d/x.conf")), 0);
 	ck_assert_int_eq(rmdir(fixture_path("files.conf.d")), 0);
 	fixture_write("files.conf.d", "", 0644);
-	ck_not_believed("can't be checked: Not a directory");
+	ck_not_believed("can't be read: Not a directory");
 }
 END_TEST
 
