@@ -46,7 +46,7 @@ static inline void fd_close(int fd)
 	errno = saved;
 }
 
-static inline void cleanup_fd(int *fd)
+static inline void cleanup_fd(const int *fd)
 {
 	fd_close(*fd);
 }
