@@ -69,7 +69,7 @@ static int connection_begin(struct server *server, const struct protocol *protoc
 	/* A client that has too much already can't be told so in any protocol: it has not asked yet. */
 	if (quota_take(connection, QUOTA_CONNECTIONS, 1) < 0) {
 		connection_close(connection);
-		return 0;
+		return kept ? -EDQUOT : 0;
 	}
 
 	if (kept) {
@@ -77,7 +77,7 @@ static int connection_begin(struct server *server, const struct protocol *protoc
 		if (r < 0)
 			connection_close(connection);
 		if (connection->closed)
-			return r;
+			return r < 0 ? r : -ECONNRESET;
 	}
 
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
@@ -130,6 +130,8 @@ void connection_close(struct connection *connection)
 	if (connection->watched)
 		loop_remove(&server->loop, &connection->source);
 	fd_close(connection->source.fd);
+	connection->source.fd = -EBADF;
+	connection->watched = false;
 	loop_retire(&server->loop, &connection->source, connection_destroy);
 	server_connections_changed(server);
 }
@@ -190,6 +192,9 @@ void connection_set_aside(struct connection *connection)
 
 void connection_take_up(struct connection *connection)
 {
+	/* An earlier one, taken up, has found the opener gone, and that this one's client has left. */
+	if (connection->closed)
+		return;
 	if (connection->aside) {
 		connection->aside = false;
 		connection->watched =

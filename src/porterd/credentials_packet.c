@@ -125,9 +125,11 @@ static int credentials_packet_save(struct connection *connection, struct kept *k
 	struct credentials_packet *state = CONTAINER_OF(connection, struct credentials_packet, connection);
 	const struct varlink_output *output = &state->call.output;
 
-	kept->has_unsent = varlink_output_pending(output);
-	kept->unsent = output->data;
-	kept->unsent_size = output->end;
+	if (varlink_output_pending(output)) {
+		kept->has_unsent = true;
+		kept->unsent = output->data;
+		kept->unsent_size = output->end;
+	}
 	return 0;
 }
 

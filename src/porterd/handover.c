@@ -20,17 +20,13 @@
 #include "porterd/server.h"
 #include "porterd/worker.h"
 
-/* For thousands of connections systemd takes a second or two. */
-#define STORED_USEC (8 * USEC_PER_SEC)
-
-/* How many the store takes of this process, less one for its file. systemd says it since 254. */
-static size_t store_room(const struct server *server)
+/* For how many connections there is room besides the file. Workers take it from what all have together. */
+static size_t take_room(struct server *server)
 {
-	const char *text = getenv("FDSTORE");
-	size_t sharers = server->worker ? server->worker->crew->count : 1;
-	unsigned long long max = text ? strtoull(text, NULL, 10) : HANDOVER_MAX + sharers;
+	size_t wanted = MIN_OF(server->n_connections, (size_t)HANDOVER_MAX) + 1;
 
-	return max < sharers ? 0 : MIN_OF((size_t)max - sharers, (size_t)HANDOVER_MAX) / sharers;
+	return wanted == 1 ? 0 : server->worker ? worker_take_room(server->worker, wanted)
+						: MIN_OF(wanted, server->store_room);
 }
 
 /* Did systemd take them? It must not look after them (FDPOLL=0): it would drop those whose clients have left, who
@@ -75,14 +71,14 @@ static int write_all_down(struct server *server, struct connection **given, size
 
 void handover_give(struct server *server)
 {
-	size_t max = MIN_OF(store_room(server), server->n_connections), count = 0, done = 0;
-	_cleanup_free_ struct connection **given = calloc(max + 1, sizeof(*given));
+	size_t room = take_room(server), count = 0, done = 0;
+	_cleanup_free_ struct connection **given = calloc(room + 1, sizeof(*given));
 	_cleanup_close_ int file = -EBADF;
 
-	if (!given)
+	if (!given || room < 2)
 		return;
-	file = write_all_down(server, given, max, &count);
-	if (file < 0 || !store(&file, 1))
+	file = write_all_down(server, given, room - 1, &count);
+	if (file < 0 || count == 0 || !store(&file, 1))
 		return;
 
 	while (done < count) {
@@ -98,8 +94,11 @@ void handover_give(struct server *server)
 			connection_close(given[done + i]);
 		done += n;
 	}
-	record_message(server->recorder, LOG_INFO, "%zu connections wait for the next porterd", done);
-	(void)sd_notify_barrier(false, STORED_USEC);
+	/* From a process that has gone systemd might not take it any more. */
+	if (sd_notify_barrier(false, HANDOVER_STORE_SECONDS * USEC_PER_SEC) < 0)
+		record_message(server->recorder, LOG_WARNING, "systemd may not have taken %zu connections in time", done);
+	else
+		record_message(server->recorder, LOG_INFO, "%zu connections wait for the next porterd", done);
 }
 
 /* A file of the store, and what it says. */
@@ -144,6 +143,15 @@ static const struct kept *find(const struct kept_file *files, size_t count, uint
 	return kept;
 }
 
+/* The file is only the word of the porterd before. A socket that blocks would stop everything. */
+static bool fits(const struct protocol *protocol, int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return sd_is_socket(fd, protocol->unix_only ? AF_UNIX : AF_UNSPEC, protocol->type, 0) > 0 && flags >= 0 &&
+	       fcntl(fd, F_SETFL, flags | O_NONBLOCK) >= 0;
+}
+
 /* The connection goes on, or is closed: nothing is known of it, or nothing that can be used. */
 static bool take_connection(struct server *server, const struct kept_file *files, size_t count,
 			    int fd /* consumes fd */)
@@ -157,7 +165,8 @@ static bool take_connection(struct server *server, const struct kept_file *files
 		return false;
 	kept = find(files, count, cookie);
 	protocol = kept ? activation_find_protocol(kept->name, kept->type) : NULL;
-	return protocol && protocol->restore && connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
+	return protocol && protocol->restore && fits(protocol, fd) &&
+	       connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
 }
 
 void handover_forget(void)
@@ -187,8 +196,11 @@ void handover_take(struct server *server, int *fds, size_t count)
 		n_files += files ? 1 : 0;
 		fd_close(fds[i]);
 	}
+	/* What they have they were allowed before: in another order the same rules would allow less. */
+	server->quota.generous = true;
 	for (size_t i = 0; i < n_sockets; i++)
 		taken += take_connection(server, files, n_files, fds[i]);
+	server->quota.generous = false;
 
 	for (size_t i = 0; i < n_files; i++)
 		kept_file_close(&files[i]);

@@ -6,17 +6,26 @@
 
 #include <stddef.h>
 
+#include "porterd/kept.h"
+
 struct server;
 
 /* The name of everything that is in the store. Short, because the names of all together become one string of the
  * next one's environment, and the kernel takes none longer than 128 KiB. */
-#define HANDOVER_NAME "kept"
+#define HANDOVER_NAME "porterd-kept"
 
 /* No more connections than this go there, whatever the store would take: PID 1 compares each with all that it has. */
-#define HANDOVER_MAX 4096
+#define HANDOVER_MAX KEPT_MAX
+
+/* How long what was begun may take before (the rest is begun anew by the next porterd), and how long systemd is given
+ * to take everything: for thousands of connections that is a second. With the clients that must be drained then, and
+ * asking for the reason, it is less than a unit's TimeoutStopSec=. */
+#define HANDOVER_FINISH_SECONDS 3
+#define HANDOVER_STORE_SECONDS 4
 
 /* Gives as many connections as it can to systemd; the others stay. Nothing may be under way with the opener for a
- * connection that shall be answered once only. Waits until systemd has them. */
+ * connection that shall be answered once only. Waits until systemd has them, for HANDOVER_STORE_SECONDS at most.
+ * The server's store_room says how much it takes. */
 void handover_give(struct server *server);
 
 /* Makes systemd forget what it has given back. First of all: what stays in the store stays open, whatever becomes of

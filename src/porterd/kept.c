@@ -103,7 +103,7 @@ static int compare(const void *a, const void *b)
 int kept_list_parse(struct kept_list *list, const void *data, size_t size)
 {
 	const char *at = data;
-	size_t room = size / sizeof(struct entry);
+	size_t room = MIN_OF(size / sizeof(struct entry), (size_t)KEPT_MAX);
 	int r;
 
 	*list = (struct kept_list){ 0 };
@@ -115,8 +115,13 @@ int kept_list_parse(struct kept_list *list, const void *data, size_t size)
 	list->entries = calloc(room + 1, sizeof(*list->entries));
 	if (!list->entries)
 		return -ENOMEM;
-	while ((r = next_entry(&at, &size, &list->entries[list->count])) > 0)
+	while ((r = next_entry(&at, &size, &list->entries[list->count])) > 0) {
+		if (list->count == room) {
+			r = -EBADMSG;
+			break;
+		}
 		list->count++;
+	}
 
 	qsort(list->entries, list->count, sizeof(*list->entries), compare);
 	for (size_t i = 1; r >= 0 && i < list->count; i++)

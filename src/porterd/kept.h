@@ -13,13 +13,17 @@
 #include <stdint.h>
 
 struct kept {
-	uint64_t cookie;  /* the socket's (SO_COOKIE): no two sockets have the same one, as long as the system runs */
+	uint64_t cookie;  /* the socket's (SO_COOKIE): no two have the same one since boot (before Linux 5.10: in one
+			   * network namespace) */
 	const char *name; /* of its protocol */
 	int type;	  /* its protocol's */
 	bool has_unsent;  /* an empty packet is something, too */
 	const char *unsent, *unread;
 	size_t unsent_size, unread_size;
 };
+
+/* A file holds no more. */
+#define KEPT_MAX 4096
 
 /* A list, in the order of cookies. The texts in it belong to what it was read from. All zero is empty. */
 struct kept_list {

@@ -152,7 +152,7 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 	const struct quota_limit *limit = &quota->limits[kind];
 	int r;
 
-	if (!quota->counting && limit->total + amount <= limit->harmless)
+	if (quota->generous || (!quota->counting && limit->total + amount <= limit->harmless))
 		return 0;
 	if (!quota->counting)
 		start_counting(server);

@@ -5,6 +5,13 @@
  */
 #pragma once
 
-/* 1: yes; 0: no, it just stops; -errno: nobody can tell (no D-Bus, not started by systemd). Waits for the answer,
- * but not longer than a second or two. */
-int restart_follows(void);
+#include <stddef.h>
+
+#include "base/clock.h"
+
+/* How long an answer is waited for, in all. */
+#define RESTART_ASK_USEC (1500 * USEC_PER_MSEC)
+
+/* 1: yes, and *ret_room is how many descriptors systemd keeps for the next one; 0: no, it just stops; -errno: nobody
+ * can tell (no D-Bus, not started by systemd, no answer in time). */
+int restart_follows(size_t *ret_room);

@@ -25,8 +25,6 @@
 #define TICK_USEC USEC_PER_SEC
 /* How long listeners rest after the kernel had nothing to give. */
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
-/* How long what was begun may take before a restart; the rest is begun anew by the next porterd. */
-#define HAND_OVER_USEC (3 * USEC_PER_SEC)
 /* Full listeners start again when so many connections have gone. */
 #define FULL_HYSTERESIS 16
 
@@ -61,7 +59,8 @@ void server_buffer_close(struct server_buffer *buffer)
 
 static void arm(struct server *server, sd_event_source *source, uint64_t usec)
 {
-	(void)sd_event_source_set_time_relative(source, usec);
+	/* Not relative: the library counts that from when it woke up last, which is not now. */
+	(void)sd_event_source_set_time(source, clock_now_usec() + usec);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	loop_event_changed(&server->loop);
 }
@@ -222,7 +221,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	if (server->draining)
 		return 0;
 	/* The supervisor has asked already, and says it by another signal. */
-	r = server->n_connections > 0 && !server->single && !server->worker ? restart_follows() : 0;
+	r = server->n_connections > 0 && !server->single && !server->worker ? restart_follows(&server->store_room) : 0;
 	if (r < 0)
 		record_message(server->recorder, LOG_NOTICE,
 			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));
@@ -305,7 +304,7 @@ void server_hand_over(struct server *server)
 		return;
 	stop_listening(server);
 	server->handing_over = true;
-	arm(server, server->deadline, HAND_OVER_USEC);
+	arm(server, server->deadline, HANDOVER_FINISH_SECONDS * USEC_PER_SEC);
 }
 
 /* Of all that this process may hold, a part is for descriptors on their way to clients: if these do not take them,

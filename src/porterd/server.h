@@ -59,6 +59,7 @@ struct server {
 	size_t n_connections, connections_max;
 	size_t n_descriptors; /* asked for by clients, or not taken by them yet */
 	size_t descriptors_max;
+	size_t store_room; /* descriptors that systemd takes before a restart */
 	size_t n_waiting; /* answers to datagrams that are to be tried again */
 	bool single; /* serves the one connection that it was started with */
 

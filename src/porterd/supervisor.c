@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "porterd/handover.h"
 #include "porterd/restart.h"
 #include "porterd/server.h"
 #include "porterd/worker_end.h"
@@ -36,7 +37,8 @@
 /* How long workers are given to stop, beyond what they give their clients; to hand over, which waits for the opener
  * and for systemd, less than its unit has (TimeoutStopSec=). */
 #define STOP_USEC ((SERVER_DRAIN_SECONDS + 2) * USEC_PER_SEC)
-#define HAND_OVER_USEC (14 * USEC_PER_SEC)
+#define STOP_AND_STORE_USEC \
+	((HANDOVER_FINISH_SECONDS + HANDOVER_STORE_SECONDS + SERVER_DRAIN_SECONDS + 1) * USEC_PER_SEC)
 
 struct slot {
 	struct supervisor *supervisor;
@@ -175,7 +177,7 @@ static void stop_all(struct supervisor *supervisor, int number)
 	for (size_t i = 0; i < supervisor->crew.count; i++)
 		(void)sd_event_source_set_enabled(supervisor->slots[i].restart, SD_EVENT_OFF);
 	signal_all(supervisor, number);
-	arm(supervisor->stop, number == WORKER_SIGNAL_HAND_OVER ? HAND_OVER_USEC : STOP_USEC);
+	arm(supervisor->stop, number == WORKER_SIGNAL_HAND_OVER ? STOP_AND_STORE_USEC : STOP_USEC);
 	if (count_running(supervisor) == 0)
 		(void)sd_event_exit(supervisor->event, 0);
 }
@@ -393,13 +395,15 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct supervisor *supervisor = userdata;
+	size_t room = 0;
 	int r;
 
 	(void)source;
 	(void)info;
 	if (supervisor->stopping)
 		return 0;
-	r = count_connections(supervisor) > 0 ? restart_follows() : 0;
+	r = count_connections(supervisor) > 0 ? restart_follows(&room) : 0;
+	atomic_store(supervisor->crew.store_room, (uint32_t)MIN_OF(room, (size_t)UINT32_MAX));
 	if (r < 0)
 		record_message(supervisor->recorder, LOG_NOTICE,
 			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));

@@ -452,6 +452,8 @@ static int varlink_stream_restore(struct connection *connection, const struct ke
 
 	if (kept->unsent_size == 0 && kept->unread_size == 0)
 		return 0;
+	if (kept->unsent_size > QUOTA_USER_BYTES)
+		return -EBADMSG;
 	stream = varlink->stream = stream_new(connection);
 	if (!stream || (kept->unsent_size > 0 &&
 			varlink_output_copy(&stream->output, kept->unsent, kept->unsent_size) < 0))

@@ -67,9 +67,15 @@ void worker_share_limits(struct server_options *options, size_t index, size_t co
 	options->sharers = count;
 }
 
+/* One line more, for what is everybody's. */
+static size_t reports_size(size_t count)
+{
+	return (count + 1) * sizeof(struct worker_report);
+}
+
 int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 {
-	void *reports = mmap(NULL, count * sizeof(*crew->reports), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	void *reports = mmap(NULL, reports_size(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			     -1, 0);
 
 	*crew = (struct worker_crew){ .count = count, .sign_usec = sign_usec };
@@ -78,6 +84,7 @@ int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 	if (reports == MAP_FAILED || !crew->bells)
 		return -ENOMEM;
 	crew->reports = reports;
+	crew->store_room = (_Atomic uint32_t *)&crew->reports[count];
 	for (size_t i = 0; i <= count; i++) {
 		crew->bells[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (crew->bells[i] < 0)
@@ -94,7 +101,7 @@ void worker_crew_close(struct worker_crew *crew)
 		fd_close(crew->bells[i]);
 	free(crew->bells);
 	if (crew->reports)
-		(void)munmap(crew->reports, crew->count * sizeof(*crew->reports));
+		(void)munmap(crew->reports, reports_size(crew->count));
 	*crew = (struct worker_crew){ 0 };
 }
 
@@ -327,6 +334,16 @@ static int on_hand_over(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	server_hand_over(worker->server);
 	return 0;
+}
+
+size_t worker_take_room(struct worker *worker, size_t wanted)
+{
+	uint32_t left = atomic_load(worker->crew->store_room), taken;
+
+	do
+		taken = (uint32_t)MIN_OF(wanted, (size_t)left);
+	while (!atomic_compare_exchange_weak(worker->crew->store_room, &left, left - taken));
+	return taken;
 }
 
 int worker_open(struct worker *worker, struct server *server)

@@ -38,6 +38,7 @@ struct worker_report {
 struct worker_crew {
 	size_t count;
 	struct worker_report *reports; /* shared memory */
+	_Atomic uint32_t *store_room;  /* shared memory: descriptors that systemd still takes before a restart */
 	int *bells;		       /* eventfds that wake the workers */
 	int supervisor_bell;	       /* one that wakes the supervisor */
 	uint64_t sign_usec;	       /* how often a worker gives a sign of life */
@@ -77,6 +78,9 @@ void worker_crew_close(struct worker_crew *crew);
 /* Connects a worker, of which crew and index are set, to its server. */
 int worker_open(struct worker *worker, struct server *server);
 void worker_close(struct worker *worker);
+
+/* Takes a part of what the store has room for, at most so much. */
+size_t worker_take_room(struct worker *worker, size_t wanted);
 
 /* Tells the supervisor. */
 void worker_tell(struct worker *worker, enum worker_state state);

@@ -78,9 +78,9 @@ static const struct handover {
 	{ { STREAM_LISTENS }, "varlink", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
 	{ { STREAM_LISTENS }, NULL, "echo", 0, { &echo_stream_protocol }, false, { 0 } },
 	/* What a porterd before has left comes last, whatever it is. */
-	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "echo:kept:kept", NULL, 0, { &echo_stream_protocol }, false, { 0 } },
-	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "varlink:kept:kept", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
-	{ { STREAM_CONNECTED }, "kept", NULL, -ENODATA, { 0 }, false, { "" } },
+	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "echo:porterd-kept:porterd-kept", NULL, 0, { &echo_stream_protocol }, false, { 0 } },
+	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "varlink:porterd-kept:porterd-kept", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
+	{ { STREAM_CONNECTED }, "porterd-kept", NULL, -ENODATA, { 0 }, false, { "" } },
 	{ { NONE }, "", NULL, -ENODATA, { 0 }, false, { "" } },
 	{ { STREAM_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'unknown'", "varlink" } },
 	{ { STREAM_LISTENS }, "nonsense", NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'nonsense'" } },
@@ -103,7 +103,7 @@ static size_t count_kept(const char *names)
 {
 	size_t count = 0;
 
-	for (const char *at = names; at && (at = strstr(at, "kept")); at++)
+	for (const char *at = names; at && (at = strstr(at, "porterd-kept")); at++)
 		count++;
 	return count;
 }

@@ -83,6 +83,7 @@ static void fixture_open(struct fixture *fixture)
 {
 	daemon_open(&fixture->before);
 	daemon_open(&fixture->after);
+	fixture->before.server.store_room = HANDOVER_MAX + 1;
 	store_open(&fixture->store);
 }
 
@@ -275,9 +276,8 @@ START_TEST(what_comes_meanwhile_is_served_once)
 	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
 		ck_assert_int_eq(recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT), -1);
 
-	ck_assert_int_eq(setenv("FDSTORE", "2", 1), 0);
+	fixture.before.server.store_room = 2;
 	hand_over(&fixture);
-	(void)unsetenv("FDSTORE");
 	ck_assert_uint_eq(fixture.after.server.n_connections, 1);
 	ck_assert_uint_eq(fixture.before.server.n_connections, 1);
 	fixture.before.server.handing_over = false;
@@ -306,9 +306,8 @@ START_TEST(the_rest_stays)
 	fixture_open(&fixture);
 	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
 		fds[i] = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
-	ck_assert_int_eq(setenv("FDSTORE", _i == 0 ? "3" : _i == 1 ? "1" : "0", 1), 0);
+	fixture.before.server.store_room = _i == 0 ? 3 : _i == 1 ? 1 : 0;
 	hand_over(&fixture);
-	(void)unsetenv("FDSTORE");
 	ck_assert_uint_eq(fixture.after.server.n_connections, _i == 0 ? 2 : 0);
 	ck_assert_uint_eq(fixture.before.server.n_connections, _i == 0 ? 2 : 4);
 	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
@@ -328,6 +327,43 @@ START_TEST(without_systemd_all_stay)
 	hand_over(&fixture);
 	ck_assert_uint_eq(fixture.before.server.n_connections, 1);
 	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
+/* Three users who came one after the other, and go on in the other order, in which the third would have taken what
+ * was left for the first. */
+START_TEST(whoever_was_admitted_stays)
+{
+	static const struct { uid_t uid; size_t count; } users[] = { { 100001, 10 }, { 100002, 10 }, { 100003, 5 } };
+	struct fixture fixture;
+	int fds[25];
+	size_t count = 0;
+
+	if (geteuid() != 0)
+		unit_skip("only root can be many users");
+	fixture_open(&fixture);
+	quota_init(&fixture.before.server.quota, 40, &(struct quota_settings){ .connections = 10 });
+	quota_init(&fixture.after.server.quota, 30, &(struct quota_settings){ .connections = 10 });
+	for (size_t i = 0; i < ELEMENTSOF(users); i++) {
+		for (size_t n = 0; n < users[i].count; n++) {
+			ck_assert_int_eq(seteuid(users[i].uid), 0);
+			fds[count++] = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
+			ck_assert_int_eq(seteuid(0), 0);
+		}
+	}
+	ck_assert_uint_eq(fixture.before.server.n_connections, count);
+	hand_over(&fixture);
+	ck_assert_uint_eq(fixture.after.server.n_connections, count);
+	/* But not more. */
+	ck_assert_int_eq(seteuid(users[0].uid), 0);
+	fd_close(daemon_connect(&fixture.after, &echo_stream_protocol, 0));
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_uint_eq(fixture.after.server.quota.refused, 1);
+	for (size_t i = 0; i < count; i++)
+		fd_close(fds[i]);
+	daemon_settle(&fixture.after);
+	ck_assert_uint_eq(fixture.after.server.quota.limits[QUOTA_CONNECTIONS].total, 0);
 	fixture_close(&fixture);
 }
 END_TEST
@@ -378,6 +414,7 @@ int main(void)
 		UNIT_TEST(what_comes_meanwhile_is_served_once),
 		UNIT_LOOP(the_rest_stays, 3),
 		UNIT_TEST(without_systemd_all_stay),
+		UNIT_TEST(whoever_was_admitted_stays),
 		UNIT_LOOP(strangers_are_closed, 5),
 		{ 0 },
 	};
