@@ -152,8 +152,9 @@ def a_call_that_waits_for_the_opener_is_answered_once():
         varlink.open("own-0").close()
         opener = main_pid("porterd-opener.service")
         os.kill(opener, signal.SIGSTOP)
-        varlink.send("io.porterd.Files.Open", {"file": "own-1"})
-        varlink.send("io.porterd.Files.Check", {"file": "own-2"})
+        # In one piece: while a call waits, nothing more is received.
+        varlink.socket.sendall(b'{"method":"io.porterd.Files.Open","parameters":{"file":"own-1"}}\0'
+                               b'{"method":"io.porterd.Files.Check","parameters":{"file":"own-2"}}\0')
         wait_until(lambda: unread(varlink.socket) == 0, "porterd has received it")
         restarting = threading.Thread(target=restart)
         restarting.start()
