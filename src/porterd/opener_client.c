@@ -155,6 +155,16 @@ static void answer_busy(struct opener_call *call)
 	call->done(call, &busy, "", &none);
 }
 
+/* Names as on the wire; valid until anything else is done: whoever is told that the opener is lost may ask anew. */
+static const char *pack(const char *const *labels, size_t count)
+{
+	static char packed[OPENER_FILES_MAX * OPENER_LABEL_SIZE];
+
+	for (size_t i = 0; i < count; i++)
+		(void)strncpy(packed + i * OPENER_LABEL_SIZE, labels[i], OPENER_LABEL_SIZE);
+	return packed;
+}
+
 static int send_call(struct opener_client *client, struct opener_call *call, const char *labels)
 {
 	struct iovec parts[] = {
@@ -273,12 +283,12 @@ static void opener_ready(struct loop_source *source, uint32_t events)
 
 /* Sends the question if there is room, after connecting anew where the opener was restarted. -EAGAIN: it has to
  * wait, as those do who asked before. */
-static int send_or_reconnect(struct opener_client *client, struct opener_call *call, const char *labels)
+static int send_or_reconnect(struct opener_client *client, struct opener_call *call, const char *const *labels)
 {
 	int r;
 
 	if (client->source.fd >= 0 && !client->first_unsent) {
-		r = send_call(client, call, labels);
+		r = send_call(client, call, pack(labels, call->request.count));
 		/* ETOOMANYREFS: too many descriptors of this user are unread, by clients or by the opener. */
 		if (r >= 0 || r == -EAGAIN || r == -ETOOMANYREFS)
 			return r;
@@ -293,20 +303,16 @@ static int send_or_reconnect(struct opener_client *client, struct opener_call *c
 		if (r < 0)
 			return r;
 	}
-	return client->first_unsent ? -EAGAIN : send_call(client, call, labels);
+	return client->first_unsent ? -EAGAIN : send_call(client, call, pack(labels, call->request.count));
 }
 
 int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
 		      const char *const *labels, size_t count, uint32_t cursor, int client_fd)
 {
-	static char packed[OPENER_FILES_MAX * OPENER_LABEL_SIZE];
 	int r;
 
 	if (call->connection && quota_check(call->connection, QUOTA_OPENS, 1) < 0)
 		return -EBUSY;
-
-	for (size_t i = 0; i < count; i++)
-		(void)strncpy(packed + i * OPENER_LABEL_SIZE, labels[i], OPENER_LABEL_SIZE);
 
 	call->request = (struct opener_request){
 		.version = OPENER_WIRE_VERSION,
@@ -318,12 +324,12 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	call->client_fd = client_fd;
 	call->sent = false;
 
-	r = send_or_reconnect(client, call, packed);
+	r = send_or_reconnect(client, call, labels);
 	if (r == -EAGAIN) {
 		call->labels = malloc(count * OPENER_LABEL_SIZE + 1);
 		if (!call->labels)
 			return -ENOMEM;
-		memcpy(call->labels, packed, count * OPENER_LABEL_SIZE);
+		memcpy(call->labels, pack(labels, count), count * OPENER_LABEL_SIZE);
 		watch(client, EPOLLIN | EPOLLOUT);
 	} else if (r == -ETOOMANYREFS) {
 		return -EBUSY;

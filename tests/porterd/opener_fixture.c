@@ -70,12 +70,12 @@ int ask(struct asked *asked, size_t count)
 	const char *labels[OPENER_FILES_MAX];
 
 	for (size_t i = 0; i < count; i++)
-		labels[i] = i % 2 ? "b" : "a";
+		labels[i] = (i % 2 == 1) != asked->from_b ? "b" : "a";
 	asked->call.done = asked_done;
 	return opener_call_start(&asked->call, opener, OPENER_OPEN, labels, count, 0, asker[1]);
 }
 
-uint64_t take(size_t count)
+static uint64_t take_any(size_t count, bool from_b)
 {
 	static struct {
 		struct opener_request header;
@@ -99,12 +99,22 @@ uint64_t take(size_t count)
 	ck_assert_uint_eq(packet.header.operation, OPENER_OPEN);
 	ck_assert_uint_eq(packet.header.count, count);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_mem_eq(packet.labels[i], padded[i % 2], OPENER_LABEL_SIZE);
+		ck_assert_mem_eq(packet.labels[i], padded[(i + from_b) % 2], OPENER_LABEL_SIZE);
 	ck_assert_uint_eq(fds.count, 1);
 	ck_assert_int_eq(fstat(fds.fds[0], &sent) + fstat(asker[1], &own), 0);
 	ck_assert_uint_eq(sent.st_ino, own.st_ino);
 	fdset_clear(&fds);
 	return packet.header.serial;
+}
+
+uint64_t take(size_t count)
+{
+	return take_any(count, false);
+}
+
+uint64_t take_from_b(size_t count)
+{
+	return take_any(count, true);
 }
 
 void send_reply(const struct opener_reply *reply, const char *text, size_t size, size_t n_fds)

@@ -30,6 +30,7 @@ struct asked {
 	uint32_t result;
 	size_t n_fds;
 	char text[64];
+	bool from_b;	    /* the names begin with b */
 	struct asked *next; /* to be asked as soon as this one is answered */
 };
 
@@ -45,6 +46,7 @@ size_t ask_many(struct asked asked[MANY]);
 
 /* The next request that has come, which must be of `count` labels; returns its serial, 0 for none. */
 uint64_t take(size_t count);
+uint64_t take_from_b(size_t count);
 
 /* Answers, with duplicates of an fd; or with any header and text. */
 void answer(uint64_t serial, uint32_t result, const char *text, size_t n_fds);

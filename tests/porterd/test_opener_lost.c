@@ -85,6 +85,23 @@ START_TEST(a_restarted_opener_is_asked_at_once)
 }
 END_TEST
 
+/* Who asks finds the opener gone; another is told of it, and asks for another file before the first is done. */
+START_TEST(each_asks_for_its_own_file)
+{
+	struct asked again = { .from_b = true }, waiting = { .next = &again }, asked = { 0 };
+
+	ck_assert_int_eq(ask(&waiting, 1), 0);
+	ck_assert_uint_gt(take(1), 0);
+	fd_close(TAKE_FD(connection));
+	ck_assert_int_eq(ask(&asked, 1), 0);
+	ck_assert(waiting.lost);
+	ck_assert_uint_eq(take_from_b(1), again.call.request.serial);
+	ck_assert_uint_eq(take(1), asked.call.request.serial);
+	opener_call_cancel(&again.call);
+	opener_call_cancel(&asked.call);
+}
+END_TEST
+
 static const struct {
 	uint32_t version, text_size;
 	size_t size; /* of the text that is sent */
@@ -211,6 +228,7 @@ int main(void)
 		UNIT_TEST(the_next_opener_gets_what_was_not_sent),
 		UNIT_TEST(asking_anew_goes_to_the_next_opener),
 		UNIT_TEST(a_restarted_opener_is_asked_at_once),
+		UNIT_TEST(each_asks_for_its_own_file),
 		UNIT_LOOP(an_opener_that_makes_no_sense_is_lost, ELEMENTSOF(broken_replies)),
 		UNIT_TEST(patience_has_an_end),
 		UNIT_TEST(an_absent_opener_is_complained_of_once_in_a_while),
