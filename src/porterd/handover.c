@@ -29,12 +29,23 @@ static size_t take_room(struct server *server)
 						: MIN_OF(wanted, server->store_room);
 }
 
-/* Did systemd take them? It must not look after them (FDPOLL=0): it would drop those whose clients have left, who
- * may have said something before. */
-static bool store(const int *fds, size_t count)
+/* systemd must not look after them (FDPOLL=0): it would drop those whose clients have left, who may have said
+ * something before. */
+bool handover_store(const int *fds, size_t count)
 {
 	return sd_pid_notify_with_fds(0, false, "FDSTORE=1\nFDNAME=" HANDOVER_NAME "\nFDPOLL=0", fds,
 				      (unsigned)count) > 0;
+}
+
+int handover_wait_stored(void)
+{
+	return sd_notify_barrier(false, HANDOVER_STORE_SECONDS * USEC_PER_SEC);
+}
+
+/* systemd listens to the main process only, so a worker's go through that one. */
+static bool store(struct server *server, const int *fds, size_t count)
+{
+	return server->worker ? worker_pass_fds(server->worker, fds, count) >= 0 : handover_store(fds, count);
 }
 
 static int describe(struct connection *connection, struct kept *ret)
@@ -78,7 +89,7 @@ void handover_give(struct server *server)
 	if (!given || room < 2)
 		return;
 	file = write_all_down(server, given, room - 1, &count);
-	if (file < 0 || count == 0 || !store(&file, 1))
+	if (file < 0 || count == 0 || !store(server, &file, 1))
 		return;
 
 	while (done < count) {
@@ -87,15 +98,14 @@ void handover_give(struct server *server)
 
 		for (size_t i = 0; i < n; i++)
 			fds[i] = given[done + i]->source.fd;
-		if (!store(fds, n))
+		if (!store(server, fds, n))
 			break;
 		/* Not the end of it: systemd has the other descriptor. */
 		for (size_t i = 0; i < n; i++)
 			connection_close(given[done + i]);
 		done += n;
 	}
-	/* From a process that has gone systemd might not take it any more. */
-	if (sd_notify_barrier(false, HANDOVER_STORE_SECONDS * USEC_PER_SEC) < 0)
+	if (!server->worker && handover_wait_stored() < 0)
 		record_message(server->recorder, LOG_WARNING, "systemd may not have taken %zu connections in time", done);
 	else
 		record_message(server->recorder, LOG_INFO, "%zu connections wait for the next porterd", done);
@@ -176,11 +186,12 @@ void handover_forget(void)
 
 void handover_take(struct server *server, int *fds, size_t count)
 {
-	_cleanup_free_ struct kept_file *files = calloc(count + 1, sizeof(*files));
+	_cleanup_free_ struct kept_file *files = NULL;
 	size_t n_files = 0, n_sockets = 0, taken = 0;
 
 	if (count == 0)
 		return;
+	files = calloc(count, sizeof(*files));
 	/* Of several workers a slow one would forget what a fast one has just left there. */
 	if (!server->worker)
 		handover_forget();

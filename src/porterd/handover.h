@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "porterd/kept.h"
@@ -22,6 +23,12 @@ struct server;
  * asking for the reason, it is less than a unit's TimeoutStopSec=. */
 #define HANDOVER_FINISH_SECONDS 3
 #define HANDOVER_STORE_SECONDS 4
+
+/* Has systemd keep descriptors; for the process that systemd listens to. False: it does not take them. */
+bool handover_store(const int *fds, size_t count);
+
+/* Waits until it has them all. -errno: not in time. From a process that has gone it might not take them any more. */
+int handover_wait_stored(void);
 
 /* Gives as many connections as it can to systemd; the others stay. Nothing may be under way with the opener for a
  * connection that shall be answered once only. Waits until systemd has them, for HANDOVER_STORE_SECONDS at most.

@@ -51,25 +51,26 @@ static int find_unit(sd_bus *bus, uint64_t end, sd_bus_message **message, const 
 	return r < 0 ? r : sd_bus_message_read(*message, "o", ret);
 }
 
-/* What kind of job the unit has; *ret is owned by the caller. 0: there is none, so somebody else than systemd has sent
+/* What kind of job the unit has; *ret is owned by the caller. NULL: there is none, so somebody else than systemd has sent
  * the signal. */
 static int find_job(sd_bus *bus, uint64_t end, const char *unit, char **ret)
 {
 	_cleanup_(cleanup_message) sd_bus_message *message = NULL;
 	const char *job;
-	uint32_t number;
+	uint32_t number = 0;
 	int r = limit_next_call(bus, end);
 
+	*ret = NULL;
 	if (r >= 0)
 		r = sd_bus_get_property(bus, SYSTEMD, unit, SYSTEMD ".Unit", "Job", NULL, &message, "(uo)");
 	if (r >= 0)
 		r = sd_bus_message_read(message, "(uo)", &number, &job);
 	if (r < 0 || number == 0)
-		return r < 0 ? r : 0;
+		return r;
 	r = limit_next_call(bus, end);
 	if (r >= 0)
 		r = sd_bus_get_property_string(bus, SYSTEMD, job, SYSTEMD ".Job", "JobType", NULL, ret);
-	return r < 0 ? r : 1;
+	return r;
 }
 
 /* $FDSTORE says it too, but only since 254, where its absence means that there is no store. */
@@ -102,8 +103,8 @@ int restart_follows(size_t *ret_room)
 		r = find_unit(bus, end, &message, &unit);
 	if (r >= 0)
 		r = find_job(bus, end, unit, &type);
-	if (r <= 0)
-		return r;
+	if (r < 0 || !type)
+		return r < 0 ? r : 0;
 	if (strcmp(type, "restart") != 0 && strcmp(type, "try-restart") != 0)
 		return 0;
 	r = find_room(bus, end, unit, ret_room);

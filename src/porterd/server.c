@@ -59,13 +59,20 @@ void server_buffer_close(struct server_buffer *buffer)
 
 static void arm(struct server *server, sd_event_source *source, uint64_t usec)
 {
-	/* Not relative: the library counts that from when it woke up last, which is not now. */
-	(void)sd_event_source_set_time(source, clock_now_usec() + usec);
+	(void)sd_event_source_set_time_relative(source, usec);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	loop_event_changed(&server->loop);
 }
 
 /* Tells systemd, or the supervisor where there is one. */
+/* The others may come early: the library counts from when it woke up last. This one must not. */
+static void set_deadline(struct server *server, uint64_t usec)
+{
+	(void)sd_event_source_set_time(server->deadline, clock_now_usec() + usec);
+	(void)sd_event_source_set_enabled(server->deadline, SD_EVENT_ONESHOT);
+	loop_event_changed(&server->loop);
+}
+
 static void tell_status(struct server *server)
 {
 	struct status status;
@@ -119,7 +126,7 @@ static void drain_connections(struct server *server)
 {
 	for (struct connection *c = server->connections; c; c = c->next)
 		connection_drain(c);
-	arm(server, server->deadline, SERVER_DRAIN_SECONDS * USEC_PER_SEC);
+	set_deadline(server, SERVER_DRAIN_SECONDS * USEC_PER_SEC);
 	server_connections_changed(server);
 }
 
@@ -304,7 +311,7 @@ void server_hand_over(struct server *server)
 		return;
 	stop_listening(server);
 	server->handing_over = true;
-	arm(server, server->deadline, HANDOVER_FINISH_SECONDS * USEC_PER_SEC);
+	set_deadline(server, HANDOVER_FINISH_SECONDS * USEC_PER_SEC);
 }
 
 /* Of all that this process may hold, a part is for descriptors on their way to clients: if these do not take them,

@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "kernel/sockio.h"
 #include "porterd/handover.h"
 #include "porterd/restart.h"
 #include "porterd/server.h"
@@ -37,8 +38,7 @@
 /* How long workers are given to stop, beyond what they give their clients; to hand over, which waits for the opener
  * and for systemd, less than its unit has (TimeoutStopSec=). */
 #define STOP_USEC ((SERVER_DRAIN_SECONDS + 2) * USEC_PER_SEC)
-#define STOP_AND_STORE_USEC \
-	((HANDOVER_FINISH_SECONDS + HANDOVER_STORE_SECONDS + SERVER_DRAIN_SECONDS + 1) * USEC_PER_SEC)
+#define STOP_AND_STORE_USEC ((HANDOVER_FINISH_SECONDS + SERVER_DRAIN_SECONDS + 1) * USEC_PER_SEC)
 
 struct slot {
 	struct supervisor *supervisor;
@@ -66,6 +66,7 @@ struct supervisor {
 	bool ready;
 	bool retiring; /* all were idle, and are to stop if they still are */
 	bool stopping;
+	bool handing_over, unstored; /* connections go to systemd; it did not take all of them */
 	bool failed;
 };
 
@@ -187,6 +188,7 @@ static _Noreturn void become_worker(struct slot *slot, pid_t parent)
 	struct supervisor *supervisor = slot->supervisor;
 	struct worker worker = { .crew = &supervisor->crew, .index = slot->index };
 
+	fd_close(supervisor->crew.passed_fd);
 	/* The supervisor's event loop, whose epoll set must not be touched from here. */
 	(void)close_range((unsigned)supervisor->first_own, ~0U, 0);
 	/* Without a supervisor nobody would replace it. */
@@ -407,7 +409,30 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	if (r < 0)
 		record_message(supervisor->recorder, LOG_NOTICE,
 			       "Can't tell a restart from a stop, so connections end: %s", strerror(-r));
+	supervisor->handing_over = r > 0;
 	stop_all(supervisor, r > 0 ? WORKER_SIGNAL_HAND_OVER : SIGTERM);
+	return 0;
+}
+
+/* What workers leave behind goes to systemd. */
+static void pass_on(struct supervisor *supervisor)
+{
+	struct fdset fds;
+	char byte;
+
+	while (sockio_receive_fds(supervisor->crew.passed_fd, &byte, 1, &fds, MSG_DONTWAIT) > 0) {
+		if (fds.count > 0 && !handover_store(fds.fds, fds.count))
+			supervisor->unstored = true;
+		fdset_clear(&fds);
+	}
+}
+
+static int on_passed(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	pass_on(userdata);
 	return 0;
 }
 
@@ -479,6 +504,8 @@ static int add_sources(struct supervisor *supervisor)
 		r = sd_event_add_io(supervisor->event, NULL, supervisor->crew.supervisor_bell, EPOLLIN, on_bell,
 				    supervisor);
 	if (r >= 0)
+		r = sd_event_add_io(supervisor->event, NULL, supervisor->crew.passed_fd, EPOLLIN, on_passed, supervisor);
+	if (r >= 0)
 		r = add_timer(supervisor, &supervisor->status, on_status, supervisor);
 	if (r >= 0)
 		r = add_timer(supervisor, &supervisor->stop, on_stop_late, supervisor);
@@ -531,6 +558,9 @@ int supervisor_run(const struct supervisor_options *options, struct recorder *re
 		record_message(recorder, LOG_ERR, "Can't serve: %s", strerror(-r));
 	else
 		tell_status(&supervisor);
+	pass_on(&supervisor);
+	if (supervisor.handing_over && (handover_wait_stored() < 0 || supervisor.unstored))
+		record_message(recorder, LOG_WARNING, "systemd may not have taken all connections in time");
 	(void)recorder_flush(recorder);
 	clear(&supervisor);
 	return r < 0 || supervisor.failed ? EXIT_FAILURE : EXIT_SUCCESS;

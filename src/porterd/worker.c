@@ -16,9 +16,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/macro.h"
+#include "kernel/sockio.h"
 #include "porterd/connection.h"
 #include "porterd/quota.h"
 #include "porterd/server.h"
@@ -75,10 +77,11 @@ static size_t reports_size(size_t count)
 
 int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 {
+	int pair[2];
 	void *reports = mmap(NULL, reports_size(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			     -1, 0);
 
-	*crew = (struct worker_crew){ .count = count, .sign_usec = sign_usec };
+	*crew = (struct worker_crew){ .count = count, .sign_usec = sign_usec, .pass_fd = -EBADF, .passed_fd = -EBADF };
 	/* One more, for the supervisor. */
 	crew->bells = calloc(count + 1, sizeof(*crew->bells));
 	if (reports == MAP_FAILED || !crew->bells)
@@ -91,6 +94,10 @@ int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 			return -errno;
 	}
 	crew->supervisor_bell = crew->bells[count];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	crew->pass_fd = pair[0];
+	crew->passed_fd = pair[1];
 	return 0;
 }
 
@@ -100,6 +107,10 @@ void worker_crew_close(struct worker_crew *crew)
 	for (size_t i = 0; crew->bells && i <= crew->count && crew->bells[i] > 0; i++)
 		fd_close(crew->bells[i]);
 	free(crew->bells);
+	if (crew->pass_fd > 0)
+		fd_close(crew->pass_fd);
+	if (crew->passed_fd > 0)
+		fd_close(crew->passed_fd);
 	if (crew->reports)
 		(void)munmap(crew->reports, reports_size(crew->count));
 	*crew = (struct worker_crew){ 0 };
@@ -334,6 +345,17 @@ static int on_hand_over(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	server_hand_over(worker->server);
 	return 0;
+}
+
+int worker_pass_fds(struct worker *worker, const int *fds, size_t count)
+{
+	struct iovec nothing = { "", 1 };
+	ssize_t sent;
+
+	do
+		sent = sockio_send_fds(worker->crew->pass_fd, &nothing, 1, fds, count, 0);
+	while (sent == -EINTR);
+	return sent < 0 ? (int)sent : 0;
 }
 
 size_t worker_take_room(struct worker *worker, size_t wanted)

@@ -3,7 +3,8 @@
  * One of several processes that serve the same sockets, under a supervisor (porterd/supervisor): what it lets the
  * supervisor and the other workers know, and how it leaves new clients to those who have fewer.
  *
- * All that passes between these processes are numbers in memory that they share, signals, and eventfds as bells.
+ * All that passes between these processes are numbers in memory that they share, signals, and eventfds as bells;
+ * before a restart also descriptors, for systemd.
  */
 #pragma once
 
@@ -41,6 +42,7 @@ struct worker_crew {
 	_Atomic uint32_t *store_room;  /* shared memory: descriptors that systemd still takes before a restart */
 	int *bells;		       /* eventfds that wake the workers */
 	int supervisor_bell;	       /* one that wakes the supervisor */
+	int pass_fd, passed_fd;	       /* sockets: workers send descriptors, and the supervisor receives them */
 	uint64_t sign_usec;	       /* how often a worker gives a sign of life */
 };
 
@@ -78,6 +80,10 @@ void worker_crew_close(struct worker_crew *crew);
 /* Connects a worker, of which crew and index are set, to its server. */
 int worker_open(struct worker *worker, struct server *server);
 void worker_close(struct worker *worker);
+
+/* Sends descriptors to the supervisor, who passes them on to systemd. Waits while it has not received earlier ones. 0
+ * or -errno. */
+int worker_pass_fds(struct worker *worker, const int *fds, size_t count);
 
 /* Takes a part of what the store has room for, at most so much. */
 size_t worker_take_room(struct worker *worker, size_t wanted);

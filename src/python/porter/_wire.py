@@ -83,7 +83,7 @@ def wire_send(sock: socket.socket, message: bytes) -> None:
 
 
 def _failure(error: OSError) -> ConnectionError:
-    number = errno.ECONNRESET if error.errno in (errno.EPIPE, None) else error.errno
+    number = errno.ECONNRESET if error.errno is None or error.errno == errno.EPIPE else error.errno
     return ConnectionError(number, os.strerror(number))
 
 

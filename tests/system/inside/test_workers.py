@@ -27,6 +27,7 @@ def workers(count=2):
         yield
     finally:
         SETTINGS.unlink()
+        SETTINGS.parent.rmdir()
 
 
 def children():
