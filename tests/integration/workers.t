@@ -29,16 +29,24 @@ def wake_ups(pid):
 def a_client_wakes_one_of_them():
     if WRAPPER:
         raise Skip("what is in front of the program wakes it, too")
-    with start() as program:
-        pids = workers(program)
+
+    def woken(pids):
         before = [wake_ups(pid) for pid in pids]
         for _ in range(300):
             close_all(served(program, 1))
             time.sleep(0.002)
-        woken = [wake_ups(pid) - first for pid, first in zip(pids, before)]
-        # Two or three for each client: it came, said something, and left. Some more for signs of life.
-        if min(woken) > 150:
-            raise AssertionError(f"woken so often for 300 clients: {woken}")
+        return [wake_ups(pid) - first for pid, first in zip(pids, before)]
+
+    with start() as program:
+        pids = workers(program)
+        # Two or three for each client: it came, said something, and left. Some more for signs of life, and where the
+        # machine is busy one stands aside now and then; so it has several tries.
+        tries = []
+        while len(tries) < 4:
+            tries.append(woken(pids))
+            if min(tries[-1]) <= 150:
+                return
+        raise AssertionError(f"woken so often for 300 clients: {tries}")
 
 
 @test
