@@ -63,6 +63,14 @@ int host_pin(const char *path, uint64_t flags, uint64_t resolve_flags)
 	return host_pin_at(host_root, path, flags, resolve_flags | RESOLVE_IN_ROOT);
 }
 
+/* An absolute path as one relative to the directory: with one slash left over it would be a path of this process's own
+ * view. */
+static const char *beneath_root(const char *path)
+{
+	path += strspn(path, "/");
+	return *path ? path : ".";
+}
+
 int host_open(const char *path, int flags)
 {
 	int fd;
@@ -78,9 +86,7 @@ int host_open(const char *path, int flags)
 		if (fd != -ENOSYS)
 			return fd;
 	}
-	/* Relative to the directory: with one slash left over it would be a path of this process's own view. */
-	path += strspn(path, "/");
-	fd = openat(host_root, *path ? path : ".", flags | O_CLOEXEC);
+	fd = openat(host_root, beneath_root(path), flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -90,7 +96,7 @@ int host_status(const char *path, struct stat *ret)
 
 	if (host_root >= 0) {
 		directory = host_root;
-		path = path[1] != '\0' ? path + 1 : ".";
+		path = beneath_root(path);
 	}
 	return fstatat(directory, path, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }

@@ -163,8 +163,7 @@ static void for_each_listener(struct server *server, void (*function)(struct lis
 		function(l);
 }
 
-/* Only those whose clients become connections. */
-static void for_each_acceptor(struct server *server, void (*function)(struct listener *listener))
+void server_for_each_acceptor(struct server *server, void (*function)(struct listener *listener))
 {
 	for (struct listener *l = server->listeners; l; l = l->next)
 		if (!l->answers)
@@ -251,7 +250,7 @@ static void complain(struct server *server, const char *why)
 
 void server_pause(struct server *server, int error)
 {
-	for_each_acceptor(server, listener_pause);
+	server_for_each_acceptor(server, listener_pause);
 	arm(server, server->resume, PAUSE_USEC);
 	complain(server, strerror(error));
 }
@@ -264,7 +263,7 @@ static size_t hysteresis(const struct server *server)
 void server_resume_acceptors(struct server *server)
 {
 	if (!server->draining && !server->full)
-		for_each_acceptor(server, listener_resume);
+		server_for_each_acceptor(server, listener_resume);
 }
 
 void server_connections_changed(struct server *server)
@@ -281,7 +280,7 @@ void server_connections_changed(struct server *server)
 
 	if (!server->full && server->n_connections >= server->connections_max) {
 		server->full = true;
-		for_each_acceptor(server, listener_pause);
+		server_for_each_acceptor(server, listener_pause);
 		complain(server, "there are as many as may be");
 	} else if (server->full && server->n_connections + hysteresis(server) <= server->connections_max) {
 		server->full = false;

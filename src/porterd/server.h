@@ -109,6 +109,9 @@ void server_hand_over(struct server *server);
 /* A connection came or went: pauses and resumes listeners at the limit, arms the idle timer, ends a drain. */
 void server_connections_changed(struct server *server);
 
+/* For each listener whose clients become connections. */
+void server_for_each_acceptor(struct server *server, void (*function)(struct listener *listener));
+
 /* Those who were left to wait are taken, unless there is another reason why they wait. */
 void server_resume_acceptors(struct server *server);
 

@@ -158,13 +158,6 @@ void worker_is_busy(struct worker *worker)
 
 /* --- standing aside ---------------------------------------------------------------------------------------- */
 
-static void for_each_acceptor(struct worker *worker, void (*function)(struct listener *listener))
-{
-	for (struct listener *l = worker->server->listeners; l; l = l->next)
-		if (!l->answers)
-			function(l);
-}
-
 static uint64_t count_accepted_by_others(const struct worker *worker)
 {
 	uint64_t accepted = 0;
@@ -221,7 +214,7 @@ static void stand_aside(struct worker *worker)
 
 	worker->others_accepted = count_accepted_by_others(worker);
 	worker->stands_aside = true;
-	for_each_acceptor(worker, listener_pause);
+	server_for_each_acceptor(worker->server, listener_pause);
 	ring(worker->crew->bells[least]);
 	/* Not relative: sd-event counts from its own last wake-up, which may be long ago. */
 	(void)sd_event_source_set_time(worker->aside, clock_now_usec() + ASIDE_USEC);
@@ -307,7 +300,7 @@ static int on_sign(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	atomic_fetch_add_explicit(&worker->report->signs, 1, memory_order_relaxed);
-	for_each_acceptor(worker, look_again);
+	server_for_each_acceptor(worker->server, look_again);
 	(void)sd_event_source_set_time_relative(source, worker->crew->sign_usec);
 	return 0;
 }
@@ -321,7 +314,7 @@ static void on_bell(struct loop_source *source, uint32_t events)
 	if (read(source->fd, &rung, sizeof(rung)) < 0)
 		return;
 	come_back(worker);
-	for_each_acceptor(worker, take_waiting);
+	server_for_each_acceptor(worker->server, take_waiting);
 }
 
 static int on_retire(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)

@@ -93,6 +93,9 @@ static int look_with_directory(void *argument)
 	unit_expect(is_file(host_open("/etc/porter-test/file", O_RDONLY)));
 	unit_expect(is_file(host_open("//etc///porter-test/file", O_RDONLY)));
 	unit_expect(host_open("//usr", O_RDONLY) == -ENOENT);
+	unit_expect(host_status("//etc/porter-test", &wanted) == 0);
+	unit_expect(host_status("//usr", &last) == -ENOENT);
+	unit_expect(host_status("/", &last) == 0);
 	unit_expect(host_pin("/link", 0, RESOLVE_NO_SYMLINKS) == -ELOOP);
 	/* Absolute links lead to the host's files, and nothing leads out. */
 	unit_expect(is_file(host_pin("/link", 0, 0)));
