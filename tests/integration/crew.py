@@ -55,15 +55,23 @@ def workers(program, count=2):
 
 
 def sockets(pid):
-    return sum(1 for fd in os.listdir(f"/proc/{pid}/fd")
-               if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"))
+    return sum(fd_link(pid, fd).startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd"))
+
+
+def sockets_at_rest(pid):
+    """How many are left when those are gone who only came to wake it."""
+    least = sockets(pid)
+    for _ in range(20):
+        time.sleep(0.01)
+        least = min(least, sockets(pid))
+    return least
 
 
 class Count:
     """How many connections each worker has, beyond those sockets that it had at first."""
 
     def __init__(self, pids):
-        self.first = {pid: sockets(pid) for pid in pids}
+        self.first = {pid: sockets_at_rest(pid) for pid in pids}
 
     def now(self):
         return [sockets(pid) - first for pid, first in self.first.items()]

@@ -116,9 +116,7 @@ def listening_fds_sent_along_do_not_stay():
 
 def pipes(program):
     """How many ends of pipes it holds besides what it was started with."""
-    directory = f"/proc/{program.process.pid}/fd"
-    links = [os.readlink(os.path.join(directory, str(fd))) for fd in program.fd_numbers() if fd > 2]
-    return sum(link.startswith("pipe:") for link in links)
+    return sum(fd_link(program.process.pid, fd).startswith("pipe:") for fd in program.fd_numbers() if fd > 2)
 
 
 def random_pieces(random):

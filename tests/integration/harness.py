@@ -105,6 +105,14 @@ def wrapper_for_opener():
     return WRAPPER if version >= (3, 22) else []
 
 
+def fd_link(pid, fd):
+    """What a descriptor is of, as "socket:[123]"; "" if it was closed in the meantime."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")
+    except FileNotFoundError:
+        return ""
+
+
 class Program:
     """A program behind systemd-socket-activate: `path` is its socket."""
 
