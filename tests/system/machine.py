@@ -74,11 +74,12 @@ class ControlGroup:
 
 
 class Machine:
-    """Boots TREE, which stays as it is: what the system writes goes to memory."""
+    """Boots TREE, which stays as it is: what the system writes goes to memory, but for what is SHARED."""
 
-    def __init__(self, tree, binds=()):
+    def __init__(self, tree, binds=(), shared=()):
         self.tree = pathlib.Path(tree).resolve()
         self.binds = binds
+        self.shared = shared
         self.name = f"porterd-{os.getpid()}"
         self.nspawn = None
         self.init = None
@@ -105,6 +106,7 @@ class Machine:
                    "--volatile=overlay", "--boot", "--register=no", "--keep-unit",
                    f"--machine={self.name}", "--private-network", "--console=pipe"]
         command += [f"--bind-ro={outside}:{inside}" for outside, inside in self.binds]
+        command += [f"--bind={outside}:{inside}" for outside, inside in self.shared]
         if not filters:
             print("# this kernel hangs when it is given a filter: booting without any")
             # logind, alone of what is there, filters a socket of its own.

@@ -1,7 +1,9 @@
 """What the system tests stand on: registration, a known state before each, assertions, units."""
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import inspect
 import json
 import os
@@ -26,15 +28,25 @@ RUNTIME_UNITS = pathlib.Path("/run/systemd/system")
 PACKAGE = pathlib.Path("/root/porterd.deb")
 INSTALLING = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
 CLIENT = ["python3", "-B", client.__file__]
+# Where tests/system/run has bound what several booted systems take turns by.
+TURNS = pathlib.Path("/opt/porterd-turns")
 # Where these tests run, as the kernel knows it.
 OWN_UNIT = pathlib.PurePath(pathlib.Path("/proc/self/cgroup").read_text().strip()).name
 TESTS = []
+ALONE = set()
 
 
 def test(function):
     """Registers FUNCTION: its name is the test's, its file the group's."""
     group = pathlib.Path(inspect.getfile(function)).stem.removeprefix("test_")
     TESTS.append((f"{group}: {function.__name__.replace('_', ' ')}", function))
+    return function
+
+
+def alone(function):
+    """Marks a test that measures time, or that takes all that the machine has: no test runs beside it in another
+    booted system that takes turns with this one."""
+    ALONE.add(function)
     return function
 
 
@@ -283,7 +295,26 @@ def reset():
     systemctl("start", *SOCKETS)
 
 
+@contextlib.contextmanager
+def turn(function):
+    """The time in which a test may run. Whoever wants to be alone waits for the others within the gate, so that none
+    of them begins anew before."""
+    if not TURNS.is_dir():
+        yield
+        return
+    with open(TURNS / "gate", "w") as gate, open(TURNS / "field", "w") as field:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(field, fcntl.LOCK_EX if function in ALONE else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+
+
 def run_one(number, name, function):
+    with turn(function):
+        return run_now(number, name, function)
+
+
+def run_now(number, name, function):
     started, after = time.monotonic(), cursor()
     try:
         reset()

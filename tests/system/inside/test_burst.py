@@ -7,8 +7,7 @@ import socket
 import time
 
 import client
-from harness import (SOCKETS, equal, grant, policy, run, secret, state, systemctl, test,
-                     wait_until)
+from harness import SOCKETS, alone, equal, grant, policy, run, secret, state, systemctl, test, wait_until
 
 CLIENTS = 1000
 # Each of these is a process.
@@ -133,6 +132,7 @@ def no_instances(template):
 
 
 @test
+@alone
 def many_on_isolated_varlink():
     systemctl("start", "porterd-isolated.socket")
     burst("/run/porterd/isolated/io.porterd", socket.SOCK_STREAM, GET + b"\0", credentials,
@@ -142,6 +142,7 @@ def many_on_isolated_varlink():
 
 
 @test
+@alone
 def many_on_isolated_echo():
     systemctl("start", "porterd-isolated-echo.socket")
     burst("/run/porterd/isolated/echo", socket.SOCK_STREAM, b"x", same, count=ISOLATED_CLIENTS)

@@ -6,8 +6,8 @@ import signal
 import time
 
 import client
-from harness import (SOCKETS, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state, systemctl, test,
-                     wait_until)
+from harness import (SOCKETS, alone, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state, systemctl,
+                     test, wait_until)
 from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
 from test_workers import workers
 
@@ -61,6 +61,7 @@ def crash(unit, loads, victim=main_process, times=CRASHES):
 
 
 @test
+@alone
 def the_opener_is_killed():
     prepare()
     pid = main_pid("porterd.service")
@@ -79,6 +80,7 @@ def everybody():
 
 
 @test
+@alone
 def the_daemon_is_killed():
     prepare()
     loads = everybody()
@@ -90,6 +92,7 @@ def the_daemon_is_killed():
 
 
 @test
+@alone
 def a_worker_is_killed():
     prepare()
     with workers(3):
@@ -101,6 +104,7 @@ def a_worker_is_killed():
 
 
 @test
+@alone
 def who_looks_after_the_workers_is_killed():
     prepare()
     with workers(3):

@@ -10,7 +10,7 @@ import socket
 import time
 
 import client
-from harness import (CLIENT, OWN_UNIT, SERVICES, contains, cursor, drop_in, equal, grant, in_unit, journal,
+from harness import (CLIENT, OWN_UNIT, SERVICES, alone, contains, cursor, drop_in, equal, grant, in_unit, journal,
                      main_pid, policy, prop, pss, raises, run, secret, test, wait_until)
 from test_credentials import user
 
@@ -202,6 +202,7 @@ def numbers_of(entries, field):
 
 
 @test
+@alone
 def a_journal_that_stands_still_stops_nobody():
     # Otherwise journald drops from itself what one service says in a hurry.
     drop_in("porterd-opener.service", "[Service]\nLogRateLimitIntervalSec=0\n")

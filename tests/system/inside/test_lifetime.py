@@ -7,8 +7,8 @@ import socket
 import time
 
 import client
-from harness import (SERVICES, drop_in, equal, grant, main_pid, policy, prop, raises, run, secret,
-                     state, systemctl, test, unit_file, wait_until)
+from harness import (SERVICES, alone, drop_in, equal, grant, main_pid, policy, prop, raises, run, secret, state,
+                     systemctl, test, unit_file, wait_until)
 
 ECHO = "/run/porterd/echo"
 HANGING = "[Service]\nWatchdogSec=1s\nRestartSec=50ms\n"
@@ -78,6 +78,7 @@ def a_killed_opener_comes_back():
 
 
 @test
+@alone
 def a_daemon_that_hangs_is_restarted_by_the_watchdog():
     drop_in("porterd.service", HANGING)
     equal(client.echo(ECHO, b"x"), b"x")
@@ -89,6 +90,7 @@ def a_daemon_that_hangs_is_restarted_by_the_watchdog():
 
 
 @test
+@alone
 def an_opener_that_hangs_is_restarted_by_the_watchdog():
     policy(grant("key", secret("key"), "AllowUser=root"))
     for unit in SERVICES:

@@ -7,7 +7,7 @@ import socket
 import time
 
 import client
-from harness import contains, cursor, equal, journal, test, wait_until
+from harness import alone, contains, cursor, equal, journal, test, wait_until
 from test_credentials import user
 
 ECHO = "/run/porterd/echo"
@@ -134,6 +134,7 @@ def flood(sends):
 
 
 @test
+@alone
 def ten_thousand_connections_of_one_user_leave_others_served():
     flooder, records = flood(sends=False)
     equal(len(records) >= 1, True, "a record")
@@ -142,5 +143,6 @@ def ten_thousand_connections_of_one_user_leave_others_served():
 
 
 @test
+@alone
 def a_byte_a_second_on_each_leaves_others_served():
     flood(sends=True)

@@ -8,7 +8,7 @@ import time
 
 import client
 from conversations import ECHO, Conversations
-from harness import (cursor, drop_in, equal, grant, install, journal, main_pid, policy, prop, secret, state,
+from harness import (alone, cursor, drop_in, equal, grant, install, journal, main_pid, policy, prop, secret, state,
                      systemctl, test, wait_until)
 
 RESTARTS = 20
@@ -73,6 +73,7 @@ def restart(unit="porterd.service"):
 
 
 @test
+@alone
 def restarts_lose_nothing():
     own_files()
     conversations = Conversations(STREAMS, PACKETS)
@@ -171,6 +172,7 @@ def a_call_that_waits_for_the_opener_is_answered_once():
 
 
 @test
+@alone
 def thousands_of_connections_are_kept():
     streams = [client.connect(ECHO) for _ in range(4000)]
     restart()

@@ -5,7 +5,7 @@ import os
 import time
 
 import client
-from harness import (SERVICES, equal, grant, pids, policy, pss, secret, test, wait_until)
+from harness import SERVICES, alone, equal, grant, pids, policy, pss, secret, test, wait_until
 from load import (Loads, asks, comes_and_goes, credentials, echoes, file_names, leaves, packet_echoes, sends_fds)
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
@@ -50,6 +50,7 @@ def load(seconds):
 
 
 @test
+@alone
 def after_a_soak_nothing_is_kept():
     policy("".join(grant(name, secret(name, name), "AllowUser=root") for name in file_names()))
     client.echo("/run/porterd/echo", b"x")

@@ -9,8 +9,8 @@ import socket
 import time
 
 import client
-from harness import (contains, cursor, drop_in, equal, grant, journal, main_pid, policy, prop, run, secret, systemctl,
-                     test, wait_until)
+from harness import (alone, contains, cursor, drop_in, equal, grant, journal, main_pid, policy, prop, run, secret,
+                     systemctl, test, wait_until)
 
 ECHO = "/run/porterd/echo"
 SETTINGS = pathlib.Path("/etc/porterd/porterd.conf.d/workers.conf")
@@ -95,6 +95,7 @@ def a_worker_that_is_killed_takes_only_its_own_clients():
 
 
 @test
+@alone
 def a_worker_that_hangs_is_replaced_in_the_time_of_the_watchdog():
     drop_in("porterd.service", "[Service]\nWatchdogSec=3s\n")
     with workers():
