@@ -147,8 +147,9 @@ def start_datagrams():
     with program.datagram_client("first") as client:
         client.settimeout(0.2)
         for _ in range(int(PATIENCE * 5)):
-            client.send(b"first")
             try:
+                # Ten fill the queue of a daemon that is slow to start.
+                client.send(b"first")
                 client.recv(10)
                 return program
             except TimeoutError:
