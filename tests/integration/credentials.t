@@ -38,14 +38,7 @@ def prepare_datagrams(program):
     has asked for that."""
     os.chmod(program.directory, 0o777)
     with program.datagram_client(f"first-{os.getpid()}") as client:
-        client.settimeout(0.2)
-        for _ in range(int(PATIENCE * 5)):
-            try:
-                ask_packet(client, "Get")
-                return
-            except TimeoutError:
-                pass
-    raise AssertionError("no datagram is answered")
+        first_answer(client, lambda: ask_packet(client, "Get"))
 
 
 def ask_datagram(program, method, parameters=None):

@@ -159,18 +159,12 @@ def flood_datagrams(name, message):
 
 def ask_until(client, message):
     """The first datagrams, which came before the daemon asked for their senders, can be lost."""
-    client.settimeout(0.2)
-
-    def answered():
+    def ask():
         client.send(message)
-        try:
-            return client.recv(65536)
-        except TimeoutError:
-            return None
-    answer = eventually(answered, "an answer")
+        return client.recv(65536)
+    answer = first_answer(client, ask)
     while answer in (b"wakes it", None) or b"error" in answer:
         answer = client.recv(65536)
-    client.settimeout(PATIENCE)
     return answer
 
 

@@ -212,6 +212,21 @@ class Program:
             raise AssertionError("a sanitizer or valgrind found something")
 
 
+def first_answer(client, ask):
+    """What ask() returns as soon as the daemon answers this client's datagrams. Those that came before it asked the
+    kernel for their senders are not answered, and ten fill the queue of one that is slow to start."""
+    client.settimeout(0.2)
+
+    def answered():
+        try:
+            return ask()
+        except TimeoutError:
+            return None
+    answer = eventually(answered, "an answer to a datagram")
+    client.settimeout(PATIENCE)
+    return answer
+
+
 def fill(client, piece):
     """Sends and reads nothing until nothing more goes. False: the connection was closed before. To be called when
     the program runs (wake()): before, nothing goes only because nobody is there."""
