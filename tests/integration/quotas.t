@@ -3,7 +3,10 @@
 """What one user may have of porterd at a time, and that others find something left. Root can connect in the name of
 several users; anybody else is one user only."""
 
+import fcntl
 import resource
+import struct
+import termios
 
 from harness import *
 
@@ -125,17 +128,19 @@ def one_user_has_a_quarter_of_all():
         close_all(clients)
 
 
+def unread(client):
+    """Bytes of what was sent that lie before the other end."""
+    return struct.unpack("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def half_call(client, size):
     """Most of a call whose end is to come; False where porterd closes the connection."""
     data = b'{"method":"io.porterd.Credentials.Check","parameters":{"users":["' + b"x" * size
     try:
         client.sendall(data)
-        client.setblocking(False)
-        time.sleep(0.3)
-        return client.recv(1) != b""
-    except BlockingIOError:
-        client.settimeout(PATIENCE)
-        return True
+        eventually(lambda: unread(client) == 0, "it was received, or nobody will")
+        # What is received last may be what is too much.
+        return not select.select([client], [], [], 0.3)[0] or client.recv(1) != b""
     except (BrokenPipeError, ConnectionResetError):
         return False
 
@@ -187,6 +192,9 @@ def one_user_asks_for_so_many_files_at_a_time():
                 clients = [connect_as(program, uid) for _ in range(count)]
                 for client in clients:
                     client.sendall(call)
+                for client in clients:
+                    eventually(lambda one=client: unread(one) == 0, "it was received")
+                # Whoever asked the last may still be on the way to an answer.
                 time.sleep(0.3)
                 told = select.select(clients, [], [], 0)[0]
                 for client in told:
@@ -272,8 +280,13 @@ class Flood:
         signal.alarm(int(3 * PATIENCE))
         for client in clients:
             client.connect(program.path)
+        # They are taken in their order: when this is known of the last one, it is of all.
+        try:
+            clients[-1].send(b"x")
+            clients[-1].recv(1)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
         signal.alarm(0)
-        time.sleep(0.2)
         poll = select.poll()
         for client in clients:
             client.setblocking(False)

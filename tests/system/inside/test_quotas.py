@@ -45,9 +45,14 @@ class Flood:
         signal.alarm(client.SECONDS)
         for one in clients:
             one.connect(ECHO)
+        # Whoever is refused is told so by the end. They are taken in their order: when this is known of the last one,
+        # it is of all.
+        try:
+            clients[-1].send(b"x")
+            clients[-1].recv(1)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
         signal.alarm(0)
-        # Whoever is refused is told so by the end.
-        time.sleep(0.5)
         poll = select.poll()
         for one in clients:
             one.setblocking(False)
