@@ -5,10 +5,11 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
-/* The number of a user or group, given by name or decimal number. -ENOENT: no such local name; -EINVAL: neither
- * a name nor a number; or why the file could not be read. */
-int accounts_find_user(const char *name, uid_t *ret);
-int accounts_find_group(const char *name, gid_t *ret);
+/* The numbers of users or groups, each given by name or decimal number: ret[i] is that of names[i], or (uint32_t)-1,
+ * which is nobody's, where there is no such local name or the file can't be read. The file is
+ * looked at once, and no name is searched for from its top. */
+void accounts_find_users(const char *const *names, size_t count, uid_t *ret);
+void accounts_find_groups(const char *const *names, size_t count, gid_t *ret);

@@ -45,48 +45,59 @@ static int run_get(struct varlink_call *call)
 				       "securityLabel", identity->label));
 }
 
-static bool user_matches(const struct identity *identity, const char *name)
-{
-	uid_t uid;
-
-	return accounts_find_user(name, &uid) >= 0 && uid == identity->uid;
-}
-
-static bool group_matches(const struct identity *identity, const char *name)
-{
-	gid_t gid;
-
-	return accounts_find_group(name, &gid) >= 0 && identity_in_group(identity, gid);
-}
-
-static bool unit_matches(const struct identity *identity, const char *name)
-{
-	return identity->unit && strcmp(identity->unit, name) == 0;
-}
-
-/* Names of one list: each is searched for in a file. */
+/* Names of one list. */
 #define NAMES_MAX 64
+
+static bool users_match(const struct identity *identity, const char *const *names, size_t count)
+{
+	uid_t uids[NAMES_MAX];
+
+	accounts_find_users(names, count, uids);
+	for (size_t i = 0; i < count; i++)
+		if (uids[i] == identity->uid)
+			return true;
+	return false;
+}
+
+static bool groups_match(const struct identity *identity, const char *const *names, size_t count)
+{
+	gid_t gids[NAMES_MAX];
+
+	accounts_find_groups(names, count, gids);
+	for (size_t i = 0; i < count; i++)
+		if (identity_in_group(identity, gids[i]))
+			return true;
+	return false;
+}
+
+static bool units_match(const struct identity *identity, const char *const *names, size_t count)
+{
+	for (size_t i = 0; identity->unit && i < count; i++)
+		if (strcmp(identity->unit, names[i]) == 0)
+			return true;
+	return false;
+}
 
 /* The lists of Check, each with the part of the identity that it is about. */
 static const struct check {
 	const char *name;
 	unsigned parts;
-	bool (*matches)(const struct identity *identity, const char *name);
+	bool (*match)(const struct identity *identity, const char *const *names, size_t count);
 } checks[] = {
-	{ "users", IDENTITY_CREDENTIALS, user_matches },
-	{ "groups", IDENTITY_CREDENTIALS | IDENTITY_GROUPS, group_matches },
-	{ "units", IDENTITY_CREDENTIALS | IDENTITY_UNIT, unit_matches },
+	{ "users", IDENTITY_CREDENTIALS, users_match },
+	{ "groups", IDENTITY_CREDENTIALS | IDENTITY_GROUPS, groups_match },
+	{ "units", IDENTITY_CREDENTIALS | IDENTITY_UNIT, units_match },
 };
 
+/* One name is enough. */
 static bool list_matches(const struct check *check, const struct identity *identity, const json_t *list)
 {
-	size_t i;
-	json_t *name;
+	const char *names[NAMES_MAX];
+	size_t count = json_array_size(list);
 
-	json_array_foreach(list, i, name)
-		if (check->matches(identity, json_string_value(name)))
-			return true;
-	return false;
+	for (size_t i = 0; i < count; i++)
+		names[i] = json_string_value(json_array_get(list, i));
+	return check->match(identity, names, count);
 }
 
 static int run_check(struct varlink_call *call)
