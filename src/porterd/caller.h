@@ -18,7 +18,6 @@ struct caller {
 
 	/* Files: the question that is with the opener. */
 	struct opener_call opener_call;
-	size_t n_descriptors; /* that it has asked for and not taken yet */
 	json_t *list; /* List: what came so far; owned */
 	/* Called when a reply was given later than the method returned; `result` as from the method. */
 	void (*resume)(struct caller *caller, int result);
@@ -28,11 +27,6 @@ void caller_init(struct caller *caller, struct server *server, int socket_fd);
 
 /* Frees what it owns and takes back its question to the opener. */
 void caller_clear(struct caller *caller);
-
-/* Takes a share of the process's descriptors for an answer that will bring so many; released when the caller has
- * taken them, or did not get them. -EBUSY: too many are on their way to callers. */
-int caller_reserve(struct caller *caller, size_t n_descriptors);
-void caller_release(struct caller *caller);
 
 /* Makes sure that these parts of the identity (enum identity_part) are read. -errno as identity_read(). */
 int caller_identify(struct caller *caller, unsigned parts);

@@ -10,6 +10,7 @@
 
 #include "kernel/sockopt.h"
 #include "porterd/answers.h"
+#include "porterd/descriptors.h"
 #include "porterd/server.h"
 
 static void connection_ready(struct loop_source *source, uint32_t events)
@@ -41,19 +42,14 @@ void socket_prepare(const struct protocol *protocol, int fd)
 		(void)sockopt_pass_attestation(fd);
 }
 
-/* A new connection, or one to go on with. */
-static int connection_begin(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
-			    const struct kept *kept)
+static struct connection *connection_new(struct server *server, const struct protocol *protocol,
+					 int fd /* consumes fd */)
 {
 	_cleanup_close_ int owned = fd;
 	struct connection *connection = calloc(1, protocol->state_size);
-	int r;
 
 	if (!connection)
-		return -ENOMEM;
-
-	socket_prepare(protocol, fd);
-
+		return NULL;
 	connection->server = server;
 	connection->protocol = protocol;
 	connection->source.fd = TAKE_FD(owned);
@@ -64,6 +60,32 @@ static int connection_begin(struct server *server, const struct protocol *protoc
 		connection->next->previous = connection;
 	server->connections = connection;
 	server->n_connections++;
+	return connection;
+}
+
+static int watch_connection(struct connection *connection)
+{
+	int r = loop_add(&connection->server->loop, &connection->source, connection->events);
+
+	if (r < 0) {
+		connection_close(connection);
+		return r;
+	}
+	connection->watched = true;
+	return 0;
+}
+
+/* A new connection, or one to go on with. */
+static int connection_begin(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
+			    const struct kept *kept)
+{
+	struct connection *connection;
+	int r;
+
+	socket_prepare(protocol, fd);
+	connection = connection_new(server, protocol, fd);
+	if (!connection)
+		return -ENOMEM;
 	server->counts.accepted++;
 
 	/* A client that has too much already can't be told so in any protocol: it has not asked yet. */
@@ -83,16 +105,7 @@ static int connection_begin(struct server *server, const struct protocol *protoc
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
 	 * served before epoll learns of the connection costs no epoll at all. */
 	protocol->ready(connection, EPOLLIN);
-	if (connection->closed || connection->resting)
-		return 0;
-
-	r = loop_add(&server->loop, &connection->source, connection->events);
-	if (r < 0) {
-		connection_close(connection);
-		return r;
-	}
-	connection->watched = true;
-	return 0;
+	return connection->closed || connection->resting ? 0 : watch_connection(connection);
 }
 
 int connection_add(struct server *server, const struct protocol *protocol, int fd)
@@ -103,6 +116,23 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 int connection_restore(struct server *server, const struct protocol *protocol, int fd, const struct kept *kept)
 {
 	return connection_begin(server, protocol, fd, kept);
+}
+
+int connection_keep(struct server *server, const struct protocol *protocol, int fd, uint32_t unread_descriptors)
+{
+	struct connection *connection = connection_new(server, protocol, fd);
+
+	if (!connection)
+		return -ENOMEM;
+	/* The place in the quota has just become free. */
+	if (quota_take(connection, QUOTA_CONNECTIONS, 1) < 0) {
+		connection_close(connection);
+		return -EDQUOT;
+	}
+	quota_add(connection, QUOTA_DESCRIPTORS, unread_descriptors);
+	connection->unread_descriptors = unread_descriptors;
+	protocol->ready(connection, 0);
+	return connection->closed ? 0 : watch_connection(connection);
 }
 
 void connection_close(struct connection *connection)
@@ -129,8 +159,7 @@ void connection_close(struct connection *connection)
 	/* Closing takes it out of the epoll set, unless the opener holds a copy of the socket just now. */
 	if (connection->watched)
 		loop_remove(&server->loop, &connection->source);
-	fd_close(connection->source.fd);
-	connection->source.fd = -EBADF;
+	descriptors_close(connection, TAKE_FD(connection->source.fd));
 	connection->watched = false;
 	loop_retire(&server->loop, &connection->source, connection_destroy);
 	server_connections_changed(server);
@@ -208,6 +237,10 @@ void connection_take_up(struct connection *connection)
 
 void connection_drain(struct connection *connection)
 {
+	if (descriptors_is_rest(connection)) {
+		connection_close(connection);
+		return;
+	}
 	/* The kernel still gives out what it has received, then an end: the very path of a client that has
 	 * said all it wanted. */
 	(void)shutdown(connection->source.fd, SHUT_RD);

@@ -76,6 +76,7 @@ struct connection {
 	bool closed;
 	bool resting; /* see connection_rest() */
 	bool aside;   /* see connection_set_aside() */
+	uint32_t unread_descriptors; /* see porterd/descriptors */
 	struct quota_share share;
 	struct patience_entry patience;
 };
@@ -100,6 +101,11 @@ int connection_add(struct server *server, const struct protocol *protocol, int f
 /* The same with a connection of the porterd before. */
 int connection_restore(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
 		       const struct kept *kept);
+
+/* A connection that ends, of which only the socket and what its client has not read are kept, by another protocol. It
+ * has the connection's place in its user's quota. */
+int connection_keep(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
+		    uint32_t unread_descriptors);
 
 /* Closes the connection; its memory stays until the end of the loop's round. */
 void connection_close(struct connection *connection);

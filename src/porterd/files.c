@@ -3,6 +3,7 @@
  * io.porterd.Files: asks the opener on behalf of the caller. Nothing is decided here.
  */
 #include "porterd/caller.h"
+#include "porterd/descriptors.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 
@@ -134,7 +135,9 @@ static void open_done(struct opener_call *opener_call, const struct opener_reply
 /* Asks for descriptors, if there is room for them. */
 static int ask_open(struct varlink_call *call, const char *const *names, size_t count)
 {
-	if (caller_reserve(call->caller, count) < 0)
+	struct caller *caller = call->caller;
+
+	if (descriptors_reserve(caller->opener_call.connection, count) < 0)
 		return reply_busy(call);
 	return ask(call, OPENER_OPEN, names, count, 0, open_done);
 }

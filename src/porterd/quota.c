@@ -21,6 +21,7 @@ static const char *const kind_names[QUOTA_KINDS] = {
 	[QUOTA_CONNECTIONS] = "connections",
 	[QUOTA_BYTES] = "bytes waiting",
 	[QUOTA_OPENS] = "files asked for",
+	[QUOTA_DESCRIPTORS] = "descriptors not read",
 };
 
 static void set_limit(struct quota_limit *limit, size_t max, size_t user_max)
@@ -41,6 +42,11 @@ void quota_init(struct quota *quota, size_t connections_max, const struct quota_
 	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_BYTES_USERS, bytes);
 	/* A connection asks for one thing at a time. */
 	set_limit(&quota->limits[QUOTA_OPENS], connections_max, opens);
+}
+
+void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size_t user_max)
+{
+	set_limit(&quota->limits[kind], max, user_max);
 }
 
 static struct quota_user **bucket_of(struct quota *quota, uid_t uid)

@@ -30,6 +30,7 @@ enum quota_kind {
 	QUOTA_CONNECTIONS,
 	QUOTA_BYTES, /* received and not consumed, or not taken by the client yet */
 	QUOTA_OPENS, /* questions that are with the opener */
+	QUOTA_DESCRIPTORS, /* on their way to clients (porterd/descriptors) */
 	QUOTA_KINDS,
 };
 
@@ -59,6 +60,9 @@ struct quota_share {
 };
 
 void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
+
+/* For a kind that quota_init() leaves at nothing: what all, and what one user, may have. */
+void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size_t user_max);
 
 /* May the connection's user have so much more? 0; -EDQUOT: that would be too much (told once in a while); -ENOMEM. */
 int quota_check(struct connection *connection, enum quota_kind kind, size_t amount);

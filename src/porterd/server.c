@@ -14,6 +14,7 @@
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
+#include "porterd/descriptors.h"
 #include "porterd/handover.h"
 #include "porterd/opener_client.h"
 #include "porterd/restart.h"
@@ -359,10 +360,10 @@ int server_open(struct server *server, const struct server_options *options, str
 		.idle_usec = options->idle_usec,
 		.worker = options->worker,
 	};
-	/* What is under way counts for the user, whichever process has sent it. */
-	server->descriptors_max = descriptors_budget() / (options->sharers ? options->sharers : 1);
 	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
 	quota_init(&server->quota, server->connections_max, &options->quota);
+	/* What is under way counts for the user, whichever process has sent it. */
+	descriptors_init(server, descriptors_budget() / (options->sharers ? options->sharers : 1));
 	patience_init(&server->patience, &options->patience);
 
 	r = loop_open(&server->loop);

@@ -57,8 +57,7 @@ struct server {
 	struct listener *listeners;
 	struct connection *connections;
 	size_t n_connections, connections_max;
-	size_t n_descriptors; /* asked for by clients, or not taken by them yet */
-	size_t descriptors_max;
+	uint64_t look_for_readers_usec; /* not before; see porterd/descriptors */
 	size_t store_room; /* descriptors that systemd takes before a restart */
 	size_t n_waiting; /* answers to datagrams that are to be tried again */
 	bool single; /* serves the one connection that it was started with */

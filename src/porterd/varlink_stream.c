@@ -9,6 +9,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/caller.h"
 #include "porterd/connection.h"
+#include "porterd/descriptors.h"
 #include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
@@ -217,6 +218,7 @@ static ssize_t send_with_fds(struct varlink_stream *stream)
 	if (sent == -EAGAIN)
 		connection_watch(stream->connection, EPOLLOUT);
 	if (sent > 0) {
+		descriptors_sent(stream->connection);
 		fdset_clear(stream->fds);
 		free(TAKE_POINTER(stream->fds));
 	}
@@ -250,7 +252,7 @@ static int send_output(struct varlink_stream *stream)
 		varlink_output_sent(output, (size_t)sent);
 	}
 	if (!stream->call.pending)
-		caller_release(&stream->caller);
+		descriptors_settle(stream->connection);
 	return 0;
 }
 

@@ -62,7 +62,7 @@ void fuzz_server_run(void)
 void fuzz_server_check_idle(void)
 {
 	fuzz_expect(server.n_connections == 0 && !server.connections);
-	fuzz_expect(server.n_descriptors == 0);
+	fuzz_expect(server.quota.limits[QUOTA_DESCRIPTORS].total == 0);
 }
 
 bool fuzz_server_receive(int fd, char **data, size_t *size, size_t *n_fds)

@@ -3,15 +3,15 @@
 """What one user may have of porterd at a time, and that others find something left. Root can connect in the name of
 several users; anybody else is one user only."""
 
+import contextlib
 import fcntl
 import resource
 import struct
 import termios
 
-from harness import *
+from world import *
 
 A, B, C, D = 4242, 4243, 4244, 4245
-ME = os.geteuid()
 FLOOD = 10000
 
 
@@ -230,6 +230,74 @@ def what_was_answered_counts_no_more():
                 asked.close()
                 equal(Varlink(client).receive(), {"error": "io.porterd.Files.OpenerUnavailable"})
     shutil.rmtree(directory)
+
+
+@contextlib.contextmanager
+def few_descriptors(count):
+    """For programs that are started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def ask_for_many(client):
+    client.sendall(b'{"method":"io.porterd.Files.OpenMany","parameters":{"files":[%s]}}\0' % b",".join([b'"a"'] * 253))
+
+
+def answer_left_unread(client):
+    return client.recv(65536, socket.MSG_PEEK)
+
+
+def gets_many(program, uid):
+    with connect_as(program, uid) as client:
+        ask_for_many(client)
+        return b"descriptors" in client.recv(65536)
+
+
+@test
+def descriptors_that_nobody_reads_count():
+    """A quarter of a quarter of 4,096 is one user's: the kernel counts them all for porterd, until they are read."""
+    user, other = (A, B) if ME == 0 else (ME, None)
+    policy = f"[a]\nPath={{d}}/a\nAccess=read-write\nAllowUser={A} {B} {{me}}\n"
+    with few_descriptors(4096):
+        world = World(policy)
+    with world:
+        world.file("a")
+        first = connect_as(world.porterd, user)
+        ask_for_many(first)
+        equal(b"descriptors" in answer_left_unread(first), True, "what one user may leave unread")
+        equal(gets_many(world.porterd, user), False, "more than that")
+        if other is not None:
+            equal(gets_many(world.porterd, other), True, "another user's")
+        equal("descriptors not read" in world.porterd.log(), True, world.porterd.log())
+
+        # It reads: then it may have more.
+        first.recv(65536)
+        eventually(lambda: gets_many(world.porterd, user), "more when they have been read")
+
+        # A connection that ends does not make them read.
+        ask_for_many(first)
+        equal(b"descriptors" in answer_left_unread(first), True, "unread again")
+        first.sendall(b"nonsense\0")
+        hung_up = select.poll()
+        hung_up.register(first, 0)
+        equal(hung_up.poll(PATIENCE * 1000), [(first.fileno(), select.POLLHUP)], "porterd has closed it")
+        equal(gets_many(world.porterd, user), False, "more, while the ones before are unread")
+        equal(b"descriptors" in first.recv(65536), True, "they are still there")
+        equal(first.recv(1), b"", "and then the end")
+        eventually(lambda: gets_many(world.porterd, user), "more when they have been read")
+        first.close()
+
+        # One who leaves has taken all that it ever will.
+        with connect_as(world.porterd, user) as second:
+            ask_for_many(second)
+            equal(b"descriptors" in answer_left_unread(second), True, "unread once more")
+            second.sendall(b"nonsense\0")
+        eventually(lambda: gets_many(world.porterd, user), "more when its client has left")
+        eventually(lambda: world.porterd.fds() < 10, "nothing is kept of them")
 
 
 def percentile(values, share):
