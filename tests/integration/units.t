@@ -63,6 +63,19 @@ def a_process_for_each_client_has_no_filters():
         equal([n for n in names if n in FILTERING], [], unit)
 
 
+def descriptors(unit):
+    return int(re.search(r"^LimitNOFILE=(\d+)$", read(UNITS, unit), re.MULTILINE).group(1))
+
+
+@test
+def isolated_clients_leave_room_for_descriptors_on_their_way():
+    """The kernel counts those of all processes of porterd together, and each has its own limit. Of the daemon's own a
+    quarter can be on their way to clients, and a question for each connection to the opener."""
+    daemon = descriptors("porterd.service.in")
+    if descriptors("porterd-isolated@.service.in") + daemon // 4 + 4096 > daemon // 4 * 3:
+        raise AssertionError("isolated clients who do not read can use the daemon's share up")
+
+
 def installed(version):
     """The drop-ins that `make install` makes for that systemd, as UNIT.d/NAME."""
     with tempfile.TemporaryDirectory() as root:
