@@ -65,7 +65,6 @@ static void arm(struct server *server, sd_event_source *source, uint64_t usec)
 	loop_event_changed(&server->loop);
 }
 
-/* Tells systemd, or the supervisor where there is one. */
 /* The others may come early: the library counts from when it woke up last. This one must not. */
 static void set_deadline(struct server *server, uint64_t usec)
 {
@@ -74,6 +73,7 @@ static void set_deadline(struct server *server, uint64_t usec)
 	loop_event_changed(&server->loop);
 }
 
+/* Tells systemd, or the supervisor where there is one. */
 static void tell_status(struct server *server)
 {
 	struct status status;
