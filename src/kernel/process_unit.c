@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 #include "kernel/host.h"
@@ -73,14 +74,17 @@ static bool name_is_valid(const char *name, size_t length)
 	return known && !memmem(name, length, "@.", 2) && name[0] != '@';
 }
 
-int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
+/* Where in `of` the unit's part of the path begins, *ret_length long: the first that is no slice. NULL: in no unit.
+ * *ret_hierarchy is where systemd has its units, *ret_path the whole path there. */
+static const char *find_unit(const char *of, const char *of_first, const char **ret_hierarchy, const char **ret_path,
+			     size_t *ret_length)
 {
 	size_t skip = 0, length;
 	const char *root = NULL, *hierarchy = find_hierarchy(of_first, &root, &skip);
-	const char *part = hierarchy ? find_path(of, hierarchy) : NULL;
+	const char *path = hierarchy ? find_path(of, hierarchy) : NULL, *part = path;
 
 	if (!part)
-		return -ENXIO;
+		return NULL;
 	if (strncmp(part, root, skip) == 0 && part[skip] == '/')
 		part += skip;
 
@@ -90,7 +94,20 @@ int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
 		if (!ends_with(part, length, ".slice"))
 			break;
 	}
+	*ret_hierarchy = hierarchy;
+	*ret_path = path;
+	*ret_length = length;
+	return part;
+}
 
+int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
+{
+	const char *hierarchy, *path;
+	size_t length;
+	const char *part = find_unit(of, of_first, &hierarchy, &path, &length);
+
+	if (!part)
+		return -ENXIO;
 	/* Names that the kernel has for itself are escaped. */
 	if (part[0] == '_')
 		part++, length--;
@@ -141,6 +158,33 @@ int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_wh
 	else
 		*ret_where = hierarchy == hierarchies[0] ? PROCESS_UNITS_UNIFIED : PROCESS_UNITS_NAMED;
 	return process_unit_of_cgroup(text, of_first, ret);
+}
+
+int process_slice_open(void)
+{
+	/* Where there are several hierarchies the unified one, if it is there, stands beside the others. */
+	static const char *const mounts[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
+	char of[PROCESS_CGROUP_SIZE], of_first[PROCESS_CGROUP_SIZE], slice[PROCESS_CGROUP_SIZE + 32];
+	const char *hierarchy, *path, *part;
+	size_t length;
+	int fd, r = read_cgroup(getpid(), of);
+
+	if (r >= 0)
+		r = read_cgroup(1, of_first);
+	if (r < 0)
+		return r;
+	part = find_unit(of, of_first, &hierarchy, &path, &length);
+	if (!part || !name_is_valid(part, length))
+		return -ENXIO;
+
+	for (size_t i = 0; i < ELEMENTSOF(mounts); i++) {
+		(void)snprintf(slice, sizeof(slice), "%s%.*s",
+			       hierarchy == hierarchies[0] ? mounts[i] : "/sys/fs/cgroup/systemd", (int)(part - path), path);
+		fd = open(slice, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	return -errno;
 }
 
 int process_unit(pid_t pid, char **ret)

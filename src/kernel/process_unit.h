@@ -37,6 +37,10 @@ int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_wh
  * its pidfd, for a tenth of what reading takes. -ENOTTY and others before Linux 6.13; -ESRCH. */
 int process_cgroup_number(int pidfd, uint64_t *ret);
 
+/* Opens the directory of the cgroup that holds those of this process's unit and its neighbours: their slice's. Returns
+ * the fd, owned by the caller, -ENXIO as above, or -errno. */
+int process_slice_open(void);
+
 /* The unit of a cgroup, as sd_pid_get_unit(3) would say: the first part of its path that is no slice. `of` and
  * `of_first` are what /proc/PID/cgroup says of the process and of PID 1. Returns as above. */
 int process_unit_of_cgroup(const char *of, const char *of_first, char **ret);

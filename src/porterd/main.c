@@ -16,6 +16,7 @@
 #include "porterd/activation.h"
 #include "porterd/config.h"
 #include "porterd/handover.h"
+#include "porterd/instances.h"
 #include "porterd/server.h"
 #include "porterd/services.h"
 #include "porterd/supervisor.h"
@@ -264,13 +265,20 @@ static int serve_by_workers(struct work *work, size_t n_workers)
 	return supervisor_run(&options, work->recorder);
 }
 
-static int serve_by_loop(struct activation *activation, const struct options *options, struct recorder *recorder)
+static int serve(struct activation *activation, const struct options *options, struct recorder *recorder)
 {
 	struct work work = { .activation = activation, .options = options->server, .recorder = recorder };
 	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
+	const struct activated *first = &activation->sockets[0];
 	size_t n_workers;
 
 	config_read(&config, options->config_dir, recorder);
+	if (first->connected &&
+	    !instance_is_welcome(quota_user_connections(config.connections_max, &config.quota), recorder))
+		return EXIT_SUCCESS;
+	if (first->connected && first->protocol->serve)
+		return serve_single(first, recorder);
+
 	work.options.busy_poll_usec = config.busy_poll_usec;
 	work.options.connections_max = config.connections_max;
 	work.options.quota = config.quota;
@@ -279,7 +287,7 @@ static int serve_by_loop(struct activation *activation, const struct options *op
 	n_workers = config.workers ? config.workers : worker_default_count();
 	/* Each needs a connection at least. */
 	n_workers = MIN_OF(n_workers, config.connections_max);
-	if (n_workers > 1 && !activation->sockets[0].connected)
+	if (n_workers > 1 && !first->connected)
 		return serve_by_workers(&work, n_workers);
 	return serve_sockets(activation, &work.options, recorder);
 }
@@ -321,10 +329,8 @@ int main(int argc, char **argv)
 		status = report_wrong_start(recorder, EX_CONFIG, activation.error);
 	else if (r < 0)
 		status = report_failure(recorder, "Can't take the sockets over", r);
-	else if (activation.sockets[0].connected && activation.sockets[0].protocol->serve)
-		status = serve_single(&activation.sockets[0], recorder);
 	else
-		status = serve_by_loop(&activation, &options, recorder);
+		status = serve(&activation, &options, recorder);
 
 	activation_clear(&activation);
 	return status;

@@ -31,9 +31,14 @@ static void set_limit(struct quota_limit *limit, size_t max, size_t user_max)
 	limit->harmless = user_max >= max ? max : MIN_OF(user_max, max / 2);
 }
 
+size_t quota_user_connections(size_t connections_max, const struct quota_settings *settings)
+{
+	return settings->connections ? settings->connections : (connections_max + 3) / 4;
+}
+
 void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings)
 {
-	size_t connections = settings->connections ? settings->connections : (connections_max + 3) / 4;
+	size_t connections = quota_user_connections(connections_max, settings);
 	size_t bytes = settings->bytes ? settings->bytes : QUOTA_USER_BYTES;
 	size_t opens = settings->opens ? settings->opens : QUOTA_USER_OPENS;
 

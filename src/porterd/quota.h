@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What one user may have of porterd at a time, so that others find something left. systemd can't count here: it
- * knows the connections of Accept=yes sockets only.
+ * knows the connections of Accept=yes sockets only (for those see instances.h).
  *
  * As long as all users together have less than one of them may have, nobody can have too much. So until then only
  * totals are kept, and most connections come and go without anybody asking whose they are.
@@ -58,6 +58,9 @@ struct quota_share {
 	struct quota_user *user; /* NULL: nobody asked yet */
 	uint32_t amounts[QUOTA_KINDS];
 };
+
+/* How many connections one user may have then. */
+size_t quota_user_connections(size_t connections_max, const struct quota_settings *settings);
 
 void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
 

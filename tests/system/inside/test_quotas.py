@@ -1,16 +1,18 @@
 """One user who takes what can be had leaves others served: with the limits of the units, and of this systemd."""
 
 import os
+import pathlib
 import select
 import signal
 import socket
 import time
 
 import client
-from harness import alone, contains, cursor, equal, journal, test, wait_until
+from harness import alone, contains, cursor, equal, journal, systemctl, test, wait_until
 from test_credentials import user
 
 ECHO = "/run/porterd/echo"
+SETTINGS = pathlib.Path("/etc/porterd/porterd.conf.d/quotas.conf")
 FLOOD = 10000
 EXCHANGES = 2000
 ROUNDS = 5
@@ -151,3 +153,47 @@ def ten_thousand_connections_of_one_user_leave_others_served():
 @alone
 def a_byte_a_second_on_each_leaves_others_served():
     flood(sends=True)
+
+
+@test
+def processes_of_one_client_each_are_counted_for_their_user():
+    alice, bob = user("alice")[0], user("bob")[0]
+    SETTINGS.parent.mkdir(exist_ok=True)
+    SETTINGS.write_text("[Server]\nUserConnectionsMax=2\n")
+    systemctl("start", "porterd-isolated-echo.socket", "porterd-isolated.socket")
+
+    def served(uid, path):
+        """A client who is served, or None."""
+        os.seteuid(uid)
+        try:
+            one = client.connect(path)
+        finally:
+            os.seteuid(0)
+        try:
+            if path == client.ISOLATED:
+                one.sendall(b'{"method":"io.porterd.Credentials.Get"}\0')
+            else:
+                one.sendall(b"x")
+            if one.recv(1):
+                return one
+        except ConnectionError:
+            pass
+        one.close()
+        return None
+    try:
+        for path in ("/run/porterd/isolated/echo", client.ISOLATED):
+            after = cursor()
+            held = [served(alice, path) for _ in range(2)]
+            equal(None in held, False, f"two of {path}")
+            equal(served(alice, path), None, f"a third of {path}")
+            equal(len(wait_until(lambda: journal(after, MESSAGE_ID=QUOTA_RECORD), "a record")), 1)
+            for other in (bob, 0, 0, 0):
+                held.append(served(other, path))
+            equal(None in held, False, f"others of {path}")
+            held.pop(0).close()
+            held.append(wait_until(lambda: served(alice, path), "another when one has left"))
+            for one in held:
+                one.close()
+    finally:
+        SETTINGS.unlink()
+        SETTINGS.parent.rmdir()
