@@ -37,6 +37,21 @@ int number_parse_id(const char *text, size_t size, uint32_t *ret)
 	return r;
 }
 
+char *number_write(uint64_t number, char text[static NUMBER_TEXT_SIZE])
+{
+	char digits[NUMBER_TEXT_SIZE], *at = digits + sizeof(digits);
+	size_t size;
+
+	*--at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+
+	size = (size_t)(digits + sizeof(digits) - at);
+	memcpy(text, at, size);
+	return text + size - 1;
+}
+
 int number_parse_seconds(const char *text, uint64_t *ret_usec)
 {
 	uint64_t seconds;

@@ -15,5 +15,9 @@ int number_parse(const char *text, size_t size, uint64_t max, uint64_t *ret);
 /* A uid or gid. -EINVAL: no number, or (uint32_t)-1, which means "none" to the kernel. */
 int number_parse_id(const char *text, size_t size, uint32_t *ret);
 
+/* Writes the number, with a NUL. Returns where that is. */
+#define NUMBER_TEXT_SIZE sizeof("18446744073709551615")
+char *number_write(uint64_t number, char text[static NUMBER_TEXT_SIZE]);
+
 /* A whole string of seconds, as microseconds. -EINVAL: no number, or longer than a year, which nobody means. */
 int number_parse_seconds(const char *text, uint64_t *ret_usec);

@@ -6,6 +6,8 @@
 
 #include <sys/sysmacros.h>
 
+#include "base/macro.h"
+#include "base/number.h"
 #include "record/message_id.h"
 
 /* A name as a client gave it may hold anything; PORTERD_FILE= keeps it, the sentence for people does not. */
@@ -16,24 +18,41 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+/* Each open has one, and printf() would take longer for it than for all else of the record. */
 static void add_sentence(struct recorder *recorder, const struct audit_entry *entry, const char *path)
 {
 	const struct identity *client = entry->client;
-	char file[OPENER_LABEL_SIZE], who[384] = "nobody known";
+	bool granted = entry->granted, known = client->known & IDENTITY_CREDENTIALS;
+	char file[OPENER_LABEL_SIZE], uid[NUMBER_TEXT_SIZE], pid[NUMBER_TEXT_SIZE];
+	const char *unit = known ? client->unit : NULL;
 
-	(void)snprintf(file, sizeof(file), "%s", entry->file);
+	(void)stpncpy(file, entry->file, sizeof(file) - 1);
+	file[sizeof(file) - 1] = '\0';
 	make_printable(file);
-	if (client->known & IDENTITY_CREDENTIALS)
-		(void)snprintf(who, sizeof(who), "uid %u, pid %d%s%s%s", client->uid, client->pid,
-			       client->unit ? " (" : "", client->unit ? client->unit : "",
-			       client->unit ? ")" : "");
+	number_write(client->uid, uid);
+	number_write((uint64_t)client->pid, pid);
 
-	if (entry->granted)
-		record_format(recorder, "MESSAGE", "%s (%s) was opened for %s for %s", file, path,
-			      grant_access_name(entry->grant->access), who);
-	else
-		record_format(recorder, "MESSAGE", "%s%s%s%s was refused to %s: %s", file, path ? " (" : "",
-			      path ? path : "", path ? ")" : "", who, entry->reason);
+	const char *const parts[] = {
+		file, path ? " (" : NULL, path, path ? ")" : NULL,
+		granted ? " was opened for " : " was refused to ",
+		granted ? grant_access_name(entry->grant->access) : NULL, granted ? " for " : NULL,
+		known ? "uid " : "nobody known", known ? uid : NULL, known ? ", pid " : NULL, known ? pid : NULL,
+		unit ? " (" : NULL, unit, unit ? ")" : NULL,
+		granted ? NULL : ": ", granted ? NULL : entry->reason,
+	};
+	record_joined(recorder, "MESSAGE", parts, ELEMENTSOF(parts));
+}
+
+static void add_inode(struct recorder *recorder, const struct opened *opened)
+{
+	char major_text[NUMBER_TEXT_SIZE], minor_text[NUMBER_TEXT_SIZE], inode[NUMBER_TEXT_SIZE];
+	const char *const device[] = { major_text, ":", minor_text };
+
+	number_write(major(opened->device), major_text);
+	number_write(minor(opened->device), minor_text);
+	number_write(opened->inode, inode);
+	record_joined(recorder, "PORTERD_DEVICE", device, ELEMENTSOF(device));
+	record_field(recorder, "PORTERD_INODE", inode);
 }
 
 static void add_client(struct recorder *recorder, const struct identity *client)
@@ -62,11 +81,8 @@ static void build(struct recorder *recorder, const struct audit_entry *entry)
 	record_field(recorder, "PORTERD_RESULT", entry->granted ? "granted" : "refused");
 	record_field(recorder, "PORTERD_REASON", entry->reason);
 	add_client(recorder, entry->client);
-	if (entry->opened && entry->opened->found) {
-		record_format(recorder, "PORTERD_DEVICE", "%u:%u", major(entry->opened->device),
-			      minor(entry->opened->device));
-		record_format(recorder, "PORTERD_INODE", "%llu", (unsigned long long)entry->opened->inode);
-	}
+	if (entry->opened && entry->opened->found)
+		add_inode(recorder, entry->opened);
 }
 
 void audit_record(struct recorder *recorder, const struct audit_entry *entry)

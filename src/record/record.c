@@ -4,8 +4,10 @@
  */
 #include "record/record.h"
 
+#include <endian.h>
 #include <stdarg.h>
 
+#include "base/number.h"
 #include "record/message_id.h"
 #include "record/sink.h"
 
@@ -71,46 +73,57 @@ struct recorder *recorder_free(struct recorder *recorder)
 	return NULL;
 }
 
-static void append(struct recorder *recorder, const void *bytes, size_t size)
+/* Room for so many bytes more; NULL, and a broken record, if there is none. */
+static char *reserve(struct recorder *recorder, size_t size)
 {
-	if (recorder->broken)
-		return;
-
-	if (size > recorder->capacity - recorder->size) {
+	if (size > recorder->capacity - recorder->size && !recorder->broken) {
 		size_t capacity = 2 * (recorder->size + size);
 		char *buffer = realloc(recorder->buffer, capacity);
 
-		if (!buffer) {
+		if (buffer) {
+			recorder->buffer = buffer;
+			recorder->capacity = capacity;
+		} else {
 			recorder->broken = true;
-			return;
 		}
-		recorder->buffer = buffer;
-		recorder->capacity = capacity;
 	}
-
-	memcpy(recorder->buffer + recorder->size, bytes, size);
-	recorder->size += size;
+	return recorder->broken ? NULL : recorder->buffer + recorder->size;
 }
 
 void record_bytes(struct recorder *recorder, const char *name, const void *value, size_t size)
 {
+	size_t name_size = strlen(name);
+	char *at;
+
 	size = MIN_OF(size, (size_t)RECORD_VALUE_MAX);
-	append(recorder, name, strlen(name));
+	at = reserve(recorder, name_size + 1 + sizeof(uint64_t) + size + 1);
+	if (!at)
+		return;
+	at = mempcpy(at, name, name_size);
 
 	if (memchr(value, '\n', size)) {
 		/* A value with line breaks goes with its length in front, 64 bits little endian. */
-		unsigned char length[8];
+		uint64_t length = htole64(size);
 
-		for (size_t i = 0; i < sizeof(length); i++)
-			length[i] = (unsigned char)((uint64_t)size >> (8 * i));
-		append(recorder, "\n", 1);
-		append(recorder, length, sizeof(length));
+		*at++ = '\n';
+		at = mempcpy(at, &length, sizeof(length));
 	} else {
-		append(recorder, "=", 1);
+		*at++ = '=';
 	}
 
-	append(recorder, value, size);
-	append(recorder, "\n", 1);
+	at = mempcpy(at, value, size);
+	*at++ = '\n';
+	recorder->size = (size_t)(at - recorder->buffer);
+}
+
+void record_joined(struct recorder *recorder, const char *name, const char *const *parts, size_t n_parts)
+{
+	char text[RECORD_VALUE_MAX], *at = text;
+
+	for (size_t i = 0; i < n_parts; i++)
+		if (parts[i])
+			at = mempcpy(at, parts[i], strnlen(parts[i], (size_t)(text + sizeof(text) - at)));
+	record_bytes(recorder, name, text, (size_t)(at - text));
 }
 
 void record_field(struct recorder *recorder, const char *name, const char *value)
@@ -121,16 +134,10 @@ void record_field(struct recorder *recorder, const char *name, const char *value
 
 void record_number(struct recorder *recorder, const char *name, int64_t value)
 {
-	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-	char text[24], *at = text + sizeof(text);
+	char text[1 + NUMBER_TEXT_SIZE] = "-", *begin = value < 0 ? text : text + 1;
+	char *end = number_write(value < 0 ? -(uint64_t)value : (uint64_t)value, text + 1);
 
-	/* Each record has some, and printf takes its time. */
-	do
-		*--at = (char)('0' + rest % 10);
-	while ((rest /= 10) > 0);
-	if (value < 0)
-		*--at = '-';
-	record_bytes(recorder, name, at, (size_t)(text + sizeof(text) - at));
+	record_bytes(recorder, name, begin, (size_t)(end - begin));
 }
 
 static _printf_(3, 0) void record_format_v(struct recorder *recorder, const char *name, const char *format,

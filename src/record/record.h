@@ -44,6 +44,8 @@ void record_begin(struct recorder *recorder, int priority, const char *message_i
 void record_field(struct recorder *recorder, const char *name, const char *value); /* NULL: no field */
 void record_bytes(struct recorder *recorder, const char *name, const void *value, size_t size);
 void record_number(struct recorder *recorder, const char *name, int64_t value);
+/* One value of some texts; NULL among them is none. */
+void record_joined(struct recorder *recorder, const char *name, const char *const *parts, size_t n_parts);
 void record_format(struct recorder *recorder, const char *name, const char *format, ...) _printf_(3, 4);
 
 /* Numbers the record (PORTERD_SEQUENCE=) and sends it. True if it was delivered. */

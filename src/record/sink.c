@@ -187,16 +187,36 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '\\';
 }
 
+/* How many bytes are plain from the first on; eight are looked at at once. */
+static size_t count_plain(const char *value, size_t size)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = 0x80 * ones;
+	size_t i = 0;
+
+	for (uint64_t bytes, marked; i + sizeof(bytes) <= size; i += sizeof(bytes)) {
+		memcpy(&bytes, value + i, sizeof(bytes));
+		/* A high bit where a byte is below 0x20, 0x7f or more, or, in the last line, a backslash. A borrow or carry
+		 * of another byte can only mark one too many. */
+		marked = (bytes - 0x20 * ones) | bytes | (bytes + ones);
+		bytes ^= '\\' * ones;
+		marked |= bytes - ones;
+		if (marked & highs)
+			break;
+	}
+	while (i < size && is_plain((unsigned char)value[i]))
+		i++;
+	return i;
+}
+
 /* Adds a value so that whatever a peer put into it can't end the line or drive a terminal, which some bytes
  * above ASCII do as well: U+009B begins a control sequence like ESC [ does. */
 static void line_add_escaped(struct line *line, const char *value, size_t size)
 {
 	for (size_t i = 0; i < size;) {
-		size_t from = i;
+		size_t plain = count_plain(value + i, size - i);
 
-		while (i < size && is_plain((unsigned char)value[i]))
-			i++;
-		line_add(line, value + from, i - from);
+		line_add(line, value + i, plain);
+		i += plain;
 		if (i < size) {
 			char escape[5];
 
@@ -215,14 +235,16 @@ static void line_add_record(struct line *line, const char *record, size_t size)
 {
 	const char *at = record, *end = record + size, *name, *value;
 	size_t name_size, value_size;
-	bool any = false;
+	bool any = false, said = false;
 
-	while (next_field(&at, end, &name, &name_size, &value, &value_size)) {
+	/* The identifier comes before the message, and both before most others. */
+	while (!said && next_field(&at, end, &name, &name_size, &value, &value_size)) {
 		if (name_is(name, name_size, "SYSLOG_IDENTIFIER")) {
 			line_add(line, value, value_size);
 			line_add(line, ": ", 2);
 		} else if (name_is(name, name_size, "MESSAGE")) {
 			line_add_escaped(line, value, value_size);
+			said = true;
 		}
 	}
 

@@ -58,6 +58,21 @@ START_TEST(a_part_of_a_text_may_be_one)
 }
 END_TEST
 
+START_TEST(a_number_is_written)
+{
+	static const uint64_t each[] = { 0, 9, 10, 4294967295, UINT64_MAX };
+	char text[NUMBER_TEXT_SIZE], wanted[32];
+
+	for (size_t i = 0; i < ELEMENTSOF(each); i++) {
+		char *end = number_write(each[i], text);
+
+		(void)snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)each[i]);
+		ck_assert_str_eq(text, wanted);
+		ck_assert_ptr_eq(end, text + strlen(wanted));
+	}
+}
+END_TEST
+
 START_TEST(no_id_means_none)
 {
 	uint32_t id = UNTOUCHED;
@@ -89,6 +104,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_LOOP(a_number_is_digits_alone, ELEMENTSOF(numbers)),
 		UNIT_TEST(a_part_of_a_text_may_be_one),
+		UNIT_TEST(a_number_is_written),
 		UNIT_TEST(no_id_means_none),
 		UNIT_TEST(seconds_end_with_a_year),
 		{ 0 },

@@ -38,6 +38,16 @@ static const struct {
 	{ "\x9b" "31m", 4, "\\x9b31m" },
 	{ "\xc2\x9b" "31m", 5, "\\xc2\\x9b31m" },
 	{ "\xff", 1, "\\xff" },
+	/* Eight bytes are looked at at once: each of them counts, and no other is taken for it. */
+	{ "sixteen letters.", 16, "sixteen letters." },
+	{ "~}] ~}] ~}] ~}] ", 16, "~}] ~}] ~}] ~}] " },
+	{ "\nsecond", 7, "\\x0asecond" },
+	{ "seventh\n", 8, "seventh\\x0a" },
+	{ "eight more\x1f", 11, "eight more\\x1f" },
+	{ "four\x80" "four", 9, "four\\x80four" },
+	{ "three\\six", 9, "three\\x5csix" },
+	{ "three\x7f" "six", 9, "three\\x7fsix" },
+	{ "zero\0zero", 9, "zero\\x00zero" },
 };
 
 START_TEST(lines_are_readable_and_harmless)

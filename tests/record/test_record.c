@@ -199,6 +199,7 @@ static const struct {
 
 START_TEST(values_arrive_as_they_are)
 {
+	static const char *const parts[] = { NULL, "a", "", "\n", NULL, "b" };
 	struct recorder *recorder;
 	struct journal journal;
 	struct entry *entry;
@@ -214,6 +215,8 @@ START_TEST(values_arrive_as_they_are)
 	record_number(recorder, "PORTERD_DEVICE", INT64_MIN);
 	record_number(recorder, "PORTERD_INODE", INT64_MAX);
 	record_format(recorder, "PORTERD_REASON", "%d of %s", 3, "four\nfive");
+	record_joined(recorder, "PORTERD_ACCESS", parts, ELEMENTSOF(parts));
+	record_joined(recorder, "PORTERD_RESULT", parts, 0);
 	ck_assert(record_submit(recorder));
 
 	ck_assert(journal_read(&journal, &entry));
@@ -226,8 +229,10 @@ START_TEST(values_arrive_as_they_are)
 	assert_text(entry, "PORTERD_DEVICE", "-9223372036854775808");
 	assert_text(entry, "PORTERD_INODE", "9223372036854775807");
 	assert_text(entry, "PORTERD_REASON", "3 of four\nfive");
+	assert_text(entry, "PORTERD_ACCESS", "a\nb");
+	assert_text(entry, "PORTERD_RESULT", "");
 	assert_text(entry, "PORTERD_SEQUENCE", "1");
-	ck_assert_uint_eq(entry->n_fields, 9);
+	ck_assert_uint_eq(entry->n_fields, 11);
 	entry_free(entry);
 
 	ck_assert(!journal_read(&journal, &entry));
@@ -266,6 +271,7 @@ END_TEST
 
 START_TEST(values_are_bounded)
 {
+	const char *parts[] = { "v", NULL, "v" };
 	size_t size = RECORD_VALUE_MAX + 1000;
 	char *value = malloc(size);
 	struct recorder *recorder;
@@ -281,6 +287,8 @@ START_TEST(values_are_bounded)
 	record_field(recorder, "A", value);
 	record_bytes(recorder, "B", value, RECORD_VALUE_MAX);
 	record_format(recorder, "C", "%s", value);
+	parts[1] = value;
+	record_joined(recorder, "E", parts, ELEMENTSOF(parts));
 	value[10] = '\n';
 	record_bytes(recorder, "D", value, size);
 	value[10] = 'v';
@@ -290,6 +298,7 @@ START_TEST(values_are_bounded)
 	assert_field(entry, "A", value, RECORD_VALUE_MAX);
 	assert_field(entry, "B", value, RECORD_VALUE_MAX);
 	assert_field(entry, "C", value, RECORD_VALUE_MAX);
+	assert_field(entry, "E", value, RECORD_VALUE_MAX);
 	value[10] = '\n';
 	assert_field(entry, "D", value, RECORD_VALUE_MAX);
 	entry_free(entry);
