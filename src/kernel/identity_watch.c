@@ -35,7 +35,8 @@ static bool is_where_it_was(const struct identity *identity, const struct identi
 	       process_cgroup_number(identity->pidfd, &number) >= 0 && number == watch->number;
 }
 
-int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
+/* Not within the other one: it would have room for the text made and cleared for each request. */
+static __attribute__((noinline)) int look_again(struct identity *identity, struct identity_watch *watch)
 {
 	_cleanup_free_ char *unit = NULL, *invocation_id = NULL, *kept = NULL;
 	char text[PROCESS_CGROUP_SIZE] = "";
@@ -43,9 +44,6 @@ int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 	uint64_t number;
 	bool same;
 	int r;
-
-	if (watch->text && is_where_it_was(identity, watch))
-		return identity_is_alive(identity) ? 0 : -ESRCH;
 
 	/* Before the text: who is moved in between is seen to be somewhere else the next time. */
 	if (process_cgroup_number(identity->pidfd, &number) < 0)
@@ -82,4 +80,11 @@ int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
 	identity->unit = TAKE_POINTER(unit);
 	identity->invocation_id = TAKE_POINTER(invocation_id);
 	return 0;
+}
+
+int identity_watch_unit(struct identity *identity, struct identity_watch *watch)
+{
+	if (watch->text && is_where_it_was(identity, watch))
+		return identity_is_alive(identity) ? 0 : -ESRCH;
+	return look_again(identity, watch);
 }
