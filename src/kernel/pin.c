@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -78,14 +79,37 @@ void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE])
 	(void)snprintf(buffer, PIN_PROC_PATH_SIZE, "/proc/self/fd/%d", fd);
 }
 
+/* This process's descriptors in /proc: the way to them takes nearly as long as the opening. */
+static int own_fds = -EBADF;
+
+/* A child would open its parent's. */
+static void forget_own_fds(void)
+{
+	fd_close(TAKE_FD(own_fds));
+}
+
+static int find_own_fds(void)
+{
+	static bool forgotten_by_children;
+
+	if (!forgotten_by_children)
+		forgotten_by_children = pthread_atfork(NULL, NULL, forget_own_fds) == 0;
+	if (own_fds < 0 && forgotten_by_children)
+		own_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return own_fds;
+}
+
 int pin_reopen(int pin, int flags)
 {
+	int fd, directory = find_own_fds();
 	char path[PIN_PROC_PATH_SIZE];
-	int fd;
+	const char *name = path;
 
 	pin_proc_path(pin, path);
+	if (directory >= 0)
+		name = strrchr(path, '/') + 1;
 	do
-		fd = open(path, flags | O_CLOEXEC);
+		fd = openat(directory, name, flags | O_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
 
 	return fd < 0 ? -errno : fd;

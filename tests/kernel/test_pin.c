@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "base/macro.h"
@@ -144,6 +145,30 @@ START_TEST(a_pin_stays)
 }
 END_TEST
 
+/* By a descriptor of /proc that is kept. */
+START_TEST(a_child_reopens_its_own)
+{
+	_cleanup_close_ int pin = pin_open(fixture_path("a/b/file"), NULL), other = -EBADF;
+	int status;
+	pid_t child;
+
+	fd_close(pin_reopen(pin, O_RDONLY));
+	fixture_write("other", "other", 0644);
+	other = open(fixture_path("other"), O_PATH | O_CLOEXEC);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		char content[16] = "";
+
+		if (dup2(other, pin) < 0 || read(pin_reopen(pin, O_RDONLY), content, sizeof(content) - 1) < 0)
+			_exit(2);
+		_exit(strcmp(content, "other") == 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(tells_kernel_controls)
 {
 	_cleanup_close_ int file = pin_open(fixture_path("a/b/file"), NULL), status = pin_open("/proc/version", NULL);
@@ -262,6 +287,7 @@ int main(void)
 		UNIT_LOOP(opens, ELEMENTSOF(cases)),
 		UNIT_TEST(opens_the_parent),
 		UNIT_TEST(a_pin_stays),
+		UNIT_TEST(a_child_reopens_its_own),
 		UNIT_TEST(tells_kernel_controls),
 		UNIT_TEST(tells_acls),
 		UNIT_TEST(tells_default_acls),
