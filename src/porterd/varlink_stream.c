@@ -30,7 +30,7 @@ struct steady {
 /* The last call that was answered with descriptors, as on the wire and parsed: who asks for a file again does so in
  * the same words. */
 struct asked {
-	json_t *message;
+	struct varlink_known call;
 	size_t size;
 	char text[];
 };
@@ -80,7 +80,7 @@ const struct varlink_service porterd_service = {
 static void forget_asked(struct varlink_stream *stream)
 {
 	if (stream->asked)
-		json_decref(stream->asked->message);
+		varlink_known_clear(&stream->asked->call);
 	free(TAKE_POINTER(stream->asked));
 }
 
@@ -100,7 +100,10 @@ static void keep_asked(struct varlink_stream *stream)
 	stream->asked = malloc(sizeof(*stream->asked) + stream->text_size);
 	if (!stream->asked)
 		return;
-	stream->asked->message = json_incref(stream->call.message);
+	if (!varlink_known_keep(&stream->asked->call, &stream->call)) {
+		free(TAKE_POINTER(stream->asked));
+		return;
+	}
 	stream->asked->size = stream->text_size;
 	memcpy(stream->asked->text, stream->text, stream->text_size);
 }
@@ -278,7 +281,7 @@ static int run_calls(struct varlink_stream *stream)
 				r = varlink_output_copy(&stream->output, stream->steady->bytes + stream->text_size,
 							stream->steady->reply_size);
 			else if (is_asked_again(stream))
-				r = varlink_dispatch_again(&stream->call, stream->asked->message);
+				r = varlink_dispatch_known(&stream->call, &stream->asked->call);
 			else
 				r = varlink_dispatch(&stream->call, stream->text, stream->text_size);
 		}

@@ -20,6 +20,7 @@ static int end_final(struct varlink_call *call, struct fdset *fds, int r)
 	/* A reply function may not start the next call by itself, so this message is still the one. */
 	json_decref(TAKE_POINTER(call->message));
 	call->envelope = (struct varlink_envelope){ 0 };
+	call->method = NULL;
 	return r;
 }
 
@@ -111,6 +112,7 @@ void varlink_call_abandon(struct varlink_call *call)
 	call->pending = false;
 	json_decref(TAKE_POINTER(call->message));
 	call->envelope = (struct varlink_envelope){ 0 };
+	call->method = NULL;
 }
 
 static bool value_has_type(const json_t *value, enum varlink_type type)
@@ -205,6 +207,7 @@ static int run_call(struct varlink_call *call)
 	if (invalid)
 		return varlink_reply_invalid_parameter(call, invalid);
 
+	call->method = method;
 	return method->run(call);
 }
 
@@ -239,14 +242,29 @@ int varlink_dispatch(struct varlink_call *call, const char *text, size_t size)
 	return run_call(call);
 }
 
-int varlink_dispatch_again(struct varlink_call *call, json_t *message)
+bool varlink_known_keep(struct varlink_known *known, const struct varlink_call *call)
 {
-	int r = varlink_envelope_read(message, &call->envelope);
+	if (!call->method)
+		return false;
+	*known = (struct varlink_known){
+		.message = json_incref(call->message),
+		.envelope = call->envelope,
+		.method = call->method,
+	};
+	return true;
+}
 
-	if (r < 0)
-		return r;
+void varlink_known_clear(struct varlink_known *known)
+{
+	json_decref(TAKE_POINTER(known->message));
+}
+
+int varlink_dispatch_known(struct varlink_call *call, const struct varlink_known *known)
+{
+	call->message = json_incref(known->message);
+	call->envelope = known->envelope;
+	call->method = known->method;
 	call->steady = false;
-	call->message = json_incref(message);
 	call->pending = true;
-	return run_call(call);
+	return call->method->run(call);
 }

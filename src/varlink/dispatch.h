@@ -58,6 +58,7 @@ struct varlink_call {
 
 	json_t *message; /* owned */
 	struct varlink_envelope envelope;
+	const struct varlink_method *method; /* NULL until it is known, and fit to be run */
 	bool pending; /* no final reply was given yet */
 	bool steady; /* set by a method before its reply: the same call will get the same reply from this caller */
 };
@@ -69,8 +70,19 @@ extern const struct varlink_interface varlink_service_interface;
  * there is no reply to such; otherwise as `run`. */
 int varlink_dispatch(struct varlink_call *call, const char *text, size_t size);
 
-/* Runs a message anew that was run before, as it was when its reply was given. Returns as above. */
-int varlink_dispatch_again(struct varlink_call *call, json_t *message);
+/* A call that may come again in the same words, and needs no looking at then. */
+struct varlink_known {
+	json_t *message; /* owned */
+	struct varlink_envelope envelope;
+	const struct varlink_method *method;
+};
+
+/* Keeps the call that is replied to just now. False: its method was never run. */
+bool varlink_known_keep(struct varlink_known *known, const struct varlink_call *call);
+void varlink_known_clear(struct varlink_known *known);
+
+/* Runs it anew. Returns as above. */
+int varlink_dispatch_known(struct varlink_call *call, const struct varlink_known *known);
 
 /* Ends a call without a reply, for a caller that has left. */
 void varlink_call_abandon(struct varlink_call *call);

@@ -19,6 +19,8 @@ struct transport {
 	struct fdset fds;
 	size_t n_given; /* replies that brought a set */
 	int failure;	/* what it answers instead of taking a reply */
+	struct varlink_known *keep; /* where the next call is kept that is answered */
+	bool kept;
 };
 
 static int take_reply(struct varlink_call *call, json_t *reply, struct fdset *fds)
@@ -30,6 +32,8 @@ static int take_reply(struct varlink_call *call, json_t *reply, struct fdset *fd
 	if (transport->failure < 0)
 		return transport->failure;
 
+	if (transport->keep)
+		transport->kept = varlink_known_keep(TAKE_POINTER(transport->keep), call);
 	text = json_dumps(reply, JSON_COMPACT);
 	(void)snprintf(transport->said + used, sizeof(transport->said) - used, "%s%s", used ? "|" : "", text);
 	free(text);
@@ -380,6 +384,41 @@ START_TEST(a_pending_call_may_be_abandoned)
 }
 END_TEST
 
+/* --- calls that come again --- */
+
+START_TEST(a_known_call_is_answered_again)
+{
+	struct transport *transport = transport_new();
+	char first[sizeof(transport->said)];
+	struct varlink_known known;
+
+	transport->keep = &known;
+	ck_assert_int_eq(say(transport, "{" TEST("Echo") ",\"more\":true,\"parameters\":{\"text\":\"a\"}}"), 0);
+	ck_assert(transport->kept);
+	memcpy(first, transport->said, sizeof(first));
+	for (int i = 0; i < 2; i++) {
+		/* Whatever was said in between. */
+		transport->said[0] = '\0';
+		ck_assert_int_eq(say(transport, "{" TEST("Nothing") "}"), 0);
+		transport->said[0] = '\0';
+		ck_assert_int_eq(varlink_dispatch_known(&transport->call, &known), 0);
+		ck_assert_str_eq(transport->said, first);
+		assert_over(transport);
+	}
+	varlink_known_clear(&known);
+	varlink_known_clear(&known);
+
+	/* Where no method was run there is none to be run again. */
+	transport->keep = &known;
+	ck_assert_int_eq(say(transport, "{" TEST("Missing") "}"), 0);
+	ck_assert(!transport->kept);
+	transport->keep = &known;
+	ck_assert_int_eq(say(transport, "{" TEST("Echo") ",\"parameters\":{\"text\":1}}"), 0);
+	ck_assert(!transport->kept);
+	transport_free(transport);
+}
+END_TEST
+
 /* --- descriptors --- */
 
 START_TEST(descriptors_change_hands)
@@ -432,6 +471,7 @@ int main(void)
 		UNIT_TEST(the_description_is_the_file),
 		UNIT_TEST(a_pending_call_is_answered_later),
 		UNIT_TEST(a_pending_call_may_be_abandoned),
+		UNIT_TEST(a_known_call_is_answered_again),
 		UNIT_TEST(descriptors_change_hands),
 		UNIT_TEST(descriptors_without_a_taker_are_closed),
 		{ 0 },
