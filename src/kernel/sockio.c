@@ -291,13 +291,14 @@ ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags)
 	return sent < 0 ? -errno : sent;
 }
 
-ssize_t sockio_splice(int from, int to, size_t size)
+ssize_t sockio_splice(int from, int to, size_t size, int flags)
 {
 	ssize_t moved;
 
 	do
-		moved = splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	while (moved < 0 && errno == EINTR);
+		moved = splice(from, NULL, to, NULL, size,
+			       SPLICE_F_MOVE | (flags & MSG_DONTWAIT ? (unsigned)SPLICE_F_NONBLOCK : 0));
+	while (moved < 0 && errno == EINTR && (flags & MSG_DONTWAIT));
 
 	return moved < 0 ? -errno : moved;
 }

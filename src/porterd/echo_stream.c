@@ -7,6 +7,7 @@
  * the two a client sends is seen by what is received at once. Nothing is in the pipe, nor left over from copying,
  * when one takes over from the other, so the order can't change.
  */
+#include <fcntl.h>
 #include <sys/epoll.h>
 
 #include "kernel/sockio.h"
@@ -88,7 +89,8 @@ static void keep_rest(struct echo_stream *echo, const char *data, size_t size)
 static bool splice_out(struct echo_stream *echo)
 {
 	while (echo->pipe.held > 0) {
-		ssize_t sent = sockio_splice(echo->pipe.read_fd, echo->connection.source.fd, echo->pipe.held);
+		ssize_t sent = sockio_splice(echo->pipe.read_fd, echo->connection.source.fd, echo->pipe.held,
+					     MSG_DONTWAIT);
 
 		if (sent == -EAGAIN && quota_hold_bytes(&echo->connection, echo->pipe.held) >= 0) {
 			connection_watch(&echo->connection, EPOLLOUT);
@@ -124,7 +126,7 @@ static bool splice_in(struct echo_stream *echo)
 	}
 	echo->pipe_borrowed = true;
 
-	received = sockio_splice(connection->source.fd, echo->pipe.write_fd, PIECE);
+	received = sockio_splice(connection->source.fd, echo->pipe.write_fd, PIECE, MSG_DONTWAIT);
 	if (received == -EAGAIN) {
 		give_pipe_back(echo);
 		connection_watch(connection, EPOLLIN);
@@ -251,24 +253,85 @@ static int echo_stream_restore(struct connection *connection, const struct kept 
 	return 0;
 }
 
+/* --- one client alone, by blocking calls ---------------------------------------------------------------------- */
+
+static int send_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t sent = sockio_send(fd, data, size, 0);
+
+		if (sent < 0 && sent != -EINTR)
+			return (int)sent;
+		data += sent > 0 ? sent : 0;
+		size -= sent > 0 ? (size_t)sent : 0;
+	}
+	return 0;
+}
+
+static int splice_all(int pipe, int fd, size_t size)
+{
+	while (size > 0) {
+		ssize_t sent = sockio_splice(pipe, fd, size, 0);
+
+		if (sent <= 0 && sent != -EINTR)
+			return sent < 0 ? (int)sent : -EPIPE;
+		size -= sent > 0 ? (size_t)sent : 0;
+	}
+	return 0;
+}
+
+/* As long as bulk comes. 1: no more of it, or this way is none for this socket; otherwise it is over. */
+static int serve_bulk(int fd)
+{
+	_cleanup_close_ int from = -EBADF, to = -EBADF;
+	unsigned streak = 0;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return 1;
+	from = ends[0];
+	to = ends[1];
+	while (streak < SMALL_RECEIVES) {
+		ssize_t received = sockio_splice(fd, to, PIECE, 0);
+		int r;
+
+		if (received == -EINTR)
+			continue;
+		if (received == -EINVAL)
+			return 1;
+		if (received <= 0)
+			return (int)received;
+		streak = received < (ssize_t)BULK_END ? streak + 1 : 0;
+		r = splice_all(from, fd, (size_t)received);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
 static int echo_stream_serve(int fd, struct server_buffer *buffer)
 {
+	unsigned streak = 0;
+
 	for (;;) {
 		ssize_t received = sockio_receive(fd, buffer->data, PIECE, 0);
+		int r;
 
 		if (received == -EINTR)
 			continue;
 		if (received <= 0)
 			return (int)received;
+		r = send_all(fd, buffer->data, (size_t)received);
+		if (r < 0)
+			return r;
 
-		for (ssize_t done = 0; done < received;) {
-			ssize_t sent = sockio_send(fd, buffer->data + done, (size_t)(received - done), 0);
-
-			if (sent < 0 && sent != -EINTR)
-				return (int)sent;
-			if (sent > 0)
-				done += sent;
-		}
+		streak = received < (ssize_t)BULK_MIN ? 0 : streak + 1;
+		if (streak < BULK_RECEIVES)
+			continue;
+		r = serve_bulk(fd);
+		if (r <= 0)
+			return r;
+		streak = 0;
 	}
 }
 

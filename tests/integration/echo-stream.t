@@ -163,21 +163,25 @@ def talk(program, seed, failures):
         failures.append(error)
 
 
+def check_changes(program):
+    """Clients that change between bulk and small messages."""
+    seed = int(os.environ.get("TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "little")
+    print(f"# seed {seed}", flush=True)
+    failures = []
+    for round_ in range(3):
+        clients = [threading.Thread(target=talk, args=(program, seed + 100 * round_ + i, failures)) for i in range(6)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    if failures:
+        raise failures[0]
+
+
 @test
 def listening_bulk_and_small_change_over_in_order():
     with Program() as program:
-        seed = int(os.environ.get("TEST_SEED", "0")) or int.from_bytes(os.urandom(4), "little")
-        print(f"# seed {seed}", flush=True)
-        failures = []
-        for round_ in range(3):
-            clients = [threading.Thread(target=talk, args=(program, seed + 100 * round_ + i, failures))
-                       for i in range(6)]
-            for client in clients:
-                client.start()
-            for client in clients:
-                client.join()
-        if failures:
-            raise failures[0]
+        check_changes(program)
 
 
 @test
@@ -223,6 +227,34 @@ def accepted_all_sizes():
 def accepted_bulk():
     with Program(accept=True) as program:
         check_bulk(program)
+
+
+@test
+def accepted_bulk_and_small_change_over_in_order():
+    with Program(accept=True) as program:
+        check_changes(program)
+
+
+def served_pipes(program):
+    """How many ends of pipes the one process has that serves the one client."""
+    children = open(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read().split()
+    equal(len(children), 1, "processes")
+    directory = f"/proc/{children[0]}/fd"
+    return sum(os.readlink(os.path.join(directory, fd)).startswith("pipe:") for fd in os.listdir(directory) if int(fd) > 2)
+
+
+@test
+def accepted_bulk_is_spliced_as_long_as_it_comes():
+    with Program(accept=True) as program, program.connect() as client:
+        data = os.urandom(65536)
+        equal(exchange(client, data[:100]), data[:100])
+        equal(served_pipes(program), 0, "ends of pipes before bulk")
+        for _ in range(8):
+            equal(exchange(client, data) == data, True)
+        equal(served_pipes(program), 2, "ends of pipes with bulk")
+        for _ in range(8):
+            equal(exchange(client, data[:100]), data[:100])
+        equal(served_pipes(program), 0, "ends of pipes after it")
 
 
 @test
