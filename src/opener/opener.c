@@ -10,9 +10,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-event.h>
 
 #include "base/clock.h"
+#include "base/loop.h"
 #include "kernel/sockopt.h"
 #include "opener/peer.h"
 #include "record/message_id.h"
@@ -31,7 +31,7 @@ struct opener {
 	struct opener_options options;
 	struct policy *policy;
 
-	sd_event *event;
+	struct loop loop;
 	sd_event_source *signals[3];
 	sd_event_source *listeners[OPENER_LISTENERS_MAX];
 	size_t n_listeners;
@@ -39,6 +39,7 @@ struct opener {
 	size_t n_connections, connections_max;
 
 	char told[256]; /* the status that the service manager knows */
+	bool status_due; /* the timer for it is set */
 	bool ready_untold; /* it still waits for READY=1 */
 	struct complaint repeating;
 	uint64_t unrecorded_told; /* of service.unrecorded */
@@ -49,10 +50,12 @@ static struct opener *opener_of(struct peer_owner *owner)
 	return CONTAINER_OF(owner, struct opener, owner);
 }
 
-static void arm(sd_event_source *timer, uint64_t usec)
+/* By the clock: the library would count from when it woke up last, which requests do not do. */
+static void arm(struct opener *opener, sd_event_source *timer, uint64_t usec)
 {
-	if (sd_event_source_set_time_relative(timer, usec) >= 0)
+	if (sd_event_source_set_time(timer, clock_now_usec() + usec) >= 0)
 		(void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+	loop_event_changed(&opener->loop);
 }
 
 static void disarm(sd_event_source *timer)
@@ -87,10 +90,10 @@ static void tell_status(struct opener *opener, const char *state)
 /* Something of the status may have changed: tell it within a second, together with what else changes then. */
 static void status_changed(struct opener *opener)
 {
-	int enabled = SD_EVENT_OFF;
-
-	if (sd_event_source_get_enabled(opener->status, &enabled) >= 0 && enabled == SD_EVENT_OFF)
-		arm(opener->status, STATUS_USEC);
+	if (opener->status_due)
+		return;
+	opener->status_due = true;
+	arm(opener, opener->status, STATUS_USEC);
 }
 
 /* What was refused because there was no record of it, once there can be one. False if that is not yet. */
@@ -117,6 +120,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source;
 	(void)usec;
+	opener->status_due = false;
 	tell_status(opener, "");
 	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) || kept || opener->ready_untold)
 		status_changed(opener);
@@ -149,7 +153,7 @@ static void set_listening(struct opener *opener, bool listening)
 static void idle_changed(struct opener *opener)
 {
 	if (opener->n_connections == 0 && opener->options.exit_idle_usec > 0)
-		arm(opener->idle, opener->options.exit_idle_usec);
+		arm(opener, opener->idle, opener->options.exit_idle_usec);
 	else
 		disarm(opener->idle);
 }
@@ -176,7 +180,7 @@ static void on_closed(struct peer_owner *owner)
 	status_changed(opener);
 	if (owner->stopping) {
 		if (opener->n_connections == 0)
-			(void)sd_event_exit(opener->event, 0);
+			loop_finish(&opener->loop);
 		return;
 	}
 	if (opener->n_connections == opener->connections_max - 1)
@@ -233,7 +237,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return 0;
 		pause_listening(opener, strerror(errno));
-		arm(opener->resume, PAUSE_USEC);
+		arm(opener, opener->resume, PAUSE_USEC);
 		return 0;
 	}
 	if (!is_porterd(opener, fd))
@@ -241,7 +245,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 
 	if (peer_new(&opener->owner, TAKE_FD(fd)) < 0) {
 		pause_listening(opener, "out of memory");
-		arm(opener->resume, PAUSE_USEC);
+		arm(opener, opener->resume, PAUSE_USEC);
 		return 0;
 	}
 	opener->n_connections++;
@@ -323,7 +327,8 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source;
 	(void)usec;
-	return sd_event_exit(opener->event, 0);
+	loop_finish(&opener->loop);
+	return 0;
 }
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
@@ -339,9 +344,11 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	opener->owner.stopping = true;
 	set_listening(opener, false);
 	disarm(opener->idle);
-	arm(opener->stop, STOP_USEC);
+	arm(opener, opener->stop, STOP_USEC);
 	peers_drain(&opener->owner);
-	return opener->n_connections == 0 ? sd_event_exit(opener->event, 0) : 0;
+	if (opener->n_connections == 0)
+		loop_finish(&opener->loop);
+	return 0;
 }
 
 /* Whoever connects just now is in the listening socket's queue, which the service manager holds too: it
@@ -355,12 +362,13 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *data)
 	if (opener->n_connections > 0)
 		return 0;
 	tell_stopping(opener);
-	return sd_event_exit(opener->event, 0);
+	loop_finish(&opener->loop);
+	return 0;
 }
 
 static int add_timer(struct opener *opener, sd_event_source **ret, sd_event_time_handler_t handler)
 {
-	int r = sd_event_add_time(opener->event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler, opener);
+	int r = sd_event_add_time(opener->loop.event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler, opener);
 
 	if (r >= 0)
 		disarm(*ret);
@@ -369,14 +377,14 @@ static int add_timer(struct opener *opener, sd_event_source **ret, sd_event_time
 
 static int add_sources(struct opener *opener)
 {
-	int r = sd_event_default(&opener->event);
+	int r = loop_open(&opener->loop);
 
 	if (r >= 0)
-		r = sd_event_add_signal(opener->event, &opener->signals[0], SIGTERM, on_stop, opener);
+		r = sd_event_add_signal(opener->loop.event, &opener->signals[0], SIGTERM, on_stop, opener);
 	if (r >= 0)
-		r = sd_event_add_signal(opener->event, &opener->signals[1], SIGINT, on_stop, opener);
+		r = sd_event_add_signal(opener->loop.event, &opener->signals[1], SIGINT, on_stop, opener);
 	if (r >= 0)
-		r = sd_event_add_signal(opener->event, &opener->signals[2], SIGHUP, on_reload, opener);
+		r = sd_event_add_signal(opener->loop.event, &opener->signals[2], SIGHUP, on_reload, opener);
 	if (r >= 0)
 		r = add_timer(opener, &opener->resume, on_resume);
 	if (r >= 0)
@@ -389,7 +397,7 @@ static int add_sources(struct opener *opener)
 	if (r >= 0)
 		r = sd_event_source_set_priority(opener->idle, SD_EVENT_PRIORITY_IDLE);
 	if (r >= 0)
-		r = sd_event_set_watchdog(opener->event, true);
+		r = sd_event_set_watchdog(opener->loop.event, true);
 	return r;
 }
 
@@ -425,7 +433,7 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 		return r;
 
 	opener->owner = (struct peer_owner){
-		.event = opener->event,
+		.loop = &opener->loop,
 		.service = &opener->service,
 		.scratch = &opener->scratch,
 		.served = on_served,
@@ -445,7 +453,7 @@ int opener_add_listener(struct opener *opener, int fd)
 		fd_close(fd);
 		return -ENOSPC;
 	}
-	r = sd_event_add_io(opener->event, &source, fd, EPOLLIN, on_connection, opener);
+	r = sd_event_add_io(opener->loop.event, &source, fd, EPOLLIN, on_connection, opener);
 	if (r < 0) {
 		fd_close(fd);
 		return r;
@@ -459,7 +467,7 @@ int opener_run(struct opener *opener)
 {
 	tell_ready(opener);
 	idle_changed(opener);
-	return sd_event_loop(opener->event);
+	return loop_run(&opener->loop, NULL, NULL);
 }
 
 struct opener *opener_free(struct opener *opener)
@@ -476,7 +484,7 @@ struct opener *opener_free(struct opener *opener)
 	sd_event_source_disable_unref(opener->idle);
 	sd_event_source_disable_unref(opener->status);
 	sd_event_source_disable_unref(opener->stop);
-	sd_event_unref(opener->event);
+	loop_close(&opener->loop);
 	policy_free(opener->policy);
 	clients_free(opener->service.clients);
 	free(opener);

@@ -10,15 +10,11 @@
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 
-/* A porterd with much to ask does not keep the others waiting. */
-#define REQUESTS_PER_WAKEUP 16
-
 struct peer {
 	struct peer_owner *owner;
 	struct peer *next, *previous;
-	int fd; /* owned */
-	struct ucred credentials; /* of porterd, at the other end */
-	sd_event_source *source;
+	struct loop_source source; /* its fd is owned */
+	struct ucred credentials;  /* of porterd, at the other end */
 	struct response *waiting; /* a reply that found no room; nothing is received meanwhile */
 };
 
@@ -40,9 +36,9 @@ static void peer_free(struct peer *peer)
 	if (peer->next)
 		peer->next->previous = peer->previous;
 
-	sd_event_source_disable_unref(peer->source);
+	loop_remove(owner->loop, &peer->source);
 	response_free(peer->waiting);
-	fd_close(peer->fd);
+	fd_close(peer->source.fd);
 	free(peer);
 }
 
@@ -73,6 +69,14 @@ static int send_response(int fd, struct response *response)
 	return sent < 0 ? (int)sent : 0;
 }
 
+/* While stopping every peer gets its turns, until one finds no request. */
+static int watch(struct peer *peer)
+{
+	uint32_t events = peer->owner->stopping ? EPOLLIN | EPOLLOUT : EPOLLIN;
+
+	return loop_change(peer->owner->loop, &peer->source, peer->waiting ? EPOLLOUT : events);
+}
+
 /* Keeps the scratch reply until there is room for it. */
 static int keep_response(struct peer *peer)
 {
@@ -84,7 +88,7 @@ static int keep_response(struct peer *peer)
 	peer->waiting->header = scratch->header;
 	memcpy(peer->waiting->text, scratch->text, scratch->header.text_size);
 	fdset_move(&peer->waiting->fds, &scratch->fds);
-	return sd_event_source_set_io_events(peer->source, EPOLLOUT);
+	return watch(peer);
 }
 
 /* One request. 1 if there may be another, 0 if none waits or can be served now, -errno if this was the last. */
@@ -92,13 +96,14 @@ static int serve_one(struct peer *peer)
 {
 	struct peer_owner *owner = peer->owner;
 	_Alignas(struct opener_request) char packet[REQUEST_SIZE_MAX];
+	struct request request;
 	struct fdset fds;
 	ssize_t size;
 	int r;
 
 	/* For a packet that is not received as a whole. */
 	memset(packet, 0, sizeof(struct opener_request));
-	size = sockio_receive_fds(peer->fd, packet, sizeof(packet), &fds, MSG_DONTWAIT);
+	size = sockio_receive_fds(peer->source.fd, packet, sizeof(packet), &fds, MSG_DONTWAIT);
 	if (size == -EAGAIN)
 		return 0;
 	if (size < 0 && size != -EBADMSG && size != -EMFILE)
@@ -110,18 +115,20 @@ static int serve_one(struct peer *peer)
 	}
 
 	owner->service->asker = peer->credentials;
-	request_serve(owner->service, packet, size, &fds, owner->scratch);
+	request_serve(&request, owner->service, packet, size, &fds, owner->scratch);
 	if (owner->scratch->header.result == OPENER_BAD_REQUEST) {
 		owner->scratch->text[MIN_OF(owner->scratch->header.text_size, sizeof(owner->scratch->text) - 1)] =
 			'\0';
 		owner->faulty(owner, owner->scratch->text);
 	}
-	owner->served(owner);
 
-	r = send_response(peer->fd, owner->scratch);
+	/* porterd goes on while the rest is done. */
+	r = send_response(peer->source.fd, owner->scratch);
 	if (r == -EAGAIN)
 		r = keep_response(peer);
+	request_finish(&request);
 	fdset_clear(&owner->scratch->fds);
+	owner->served(owner);
 	return r < 0 ? r : peer->waiting == NULL;
 }
 
@@ -132,34 +139,28 @@ static int send_waiting(struct peer *peer)
 
 	if (!peer->waiting)
 		return 1;
-	r = send_response(peer->fd, peer->waiting);
+	r = send_response(peer->source.fd, peer->waiting);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0)
 		return r;
 	response_free(TAKE_POINTER(peer->waiting));
-	r = sd_event_source_set_io_events(peer->source, EPOLLIN);
+	r = watch(peer);
 	return r < 0 ? r : 1;
 }
 
-/* While stopping, too, a porterd that never ceases to ask is served by turns: the loop must see its timer. */
-static void peer_serve(struct peer *peer)
+/* One request, and the others have their turn. Most have no more than one, and receiving once more to see that takes as
+ * long as the loop does to tell that there is one. */
+static void peer_ready(struct loop_source *source, uint32_t events)
 {
+	struct peer *peer = CONTAINER_OF(source, struct peer, source);
 	int r = send_waiting(peer);
 
-	for (int i = 0; r > 0 && i < REQUESTS_PER_WAKEUP; i++)
+	(void)events;
+	if (r > 0)
 		r = serve_one(peer);
 	if (r < 0 || (r == 0 && peer->owner->stopping && !peer->waiting))
 		peer_close(peer);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *data)
-{
-	(void)source;
-	(void)fd;
-	(void)events;
-	peer_serve(data);
-	return 0;
 }
 
 int peer_new(struct peer_owner *owner, int fd)
@@ -174,28 +175,23 @@ int peer_new(struct peer_owner *owner, int fd)
 	if (sockopt_peer_credentials(fd, &peer->credentials) < 0)
 		peer->credentials = (struct ucred){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	peer->owner = owner;
-	peer->fd = fd;
+	peer->source.fd = fd;
+	peer->source.ready = peer_ready;
 	peer->next = owner->first;
 	if (owner->first)
 		owner->first->previous = peer;
 	owner->first = peer;
 
-	r = sd_event_add_io(owner->event, &peer->source, fd, EPOLLIN, on_io, peer);
+	r = loop_add(owner->loop, &peer->source, EPOLLIN);
 	if (r < 0)
 		peer_free(peer);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 void peers_drain(struct peer_owner *owner)
 {
-	struct peer *peer = owner->first;
-
-	while (peer) {
-		struct peer *next = peer->next;
-
-		peer_serve(peer);
-		peer = next;
-	}
+	for (struct peer *peer = owner->first; peer; peer = peer->next)
+		(void)watch(peer);
 }
 
 void peers_free(struct peer_owner *owner)

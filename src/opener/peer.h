@@ -5,15 +5,15 @@
 #pragma once
 
 #include <stdbool.h>
-#include <systemd/sd-event.h>
 
+#include "base/loop.h"
 #include "opener/request.h"
 
 struct peer;
 
 /* What a peer needs of whom it belongs to. */
 struct peer_owner {
-	sd_event *event;
+	struct loop *loop;
 	struct request_service *service;
 	struct response *scratch; /* for the reply that is being made; shared by all connections */
 	bool stopping;		  /* a peer is closed as soon as it has no request left */
@@ -28,8 +28,8 @@ struct peer_owner {
 /* Serves a connected non-blocking seqpacket socket. */
 int peer_new(struct peer_owner *owner, int fd /* consumes fd */);
 
-/* Gives every peer its turn, now that the owner is stopping: those without a request are closed, those
- * with more of them, or without room for their replies, when the loop has served the rest. */
+/* Gives every peer its turns in the loop, now that the owner is stopping: those without a request are closed, those
+ * with some, or without room for their replies, when the loop has served them. */
 void peers_drain(struct peer_owner *owner);
 
 /* Closes all of them, without another word to the owner. */

@@ -13,15 +13,6 @@
 #define REASON_UNRECORDED "the journal takes no records, without which it may not be opened"
 #define REASON_ANOTHER "another file of the same request was refused"
 
-struct request {
-	struct request_service *service;
-	const struct opener_request *header;
-	const char (*labels)[OPENER_LABEL_SIZE]; /* header->count of them, each ended by a NUL */
-	const struct client *client;
-	struct places places;
-	struct response *response;
-};
-
 struct operation {
 	uint32_t count_min, count_max;
 	enum opener_result over_max;
@@ -39,7 +30,7 @@ static void answer(struct response *response, enum opener_result result, const c
 }
 
 /* One file of a request, on its way through. */
-struct file {
+struct request_file {
 	const struct grant *grant;
 	struct opened opened;
 	const char *reason; /* why granted or refused */
@@ -47,7 +38,7 @@ struct file {
 };
 
 /* By name and policy alone. */
-static enum opener_result decide_file(const struct request *request, const char *label, struct file *file)
+static enum opener_result decide_file(const struct request *request, const char *label, struct request_file *file)
 {
 	struct decision decision;
 
@@ -71,7 +62,7 @@ static bool is_repeated(const struct request *request, uint32_t index)
 	return false;
 }
 
-static struct audit_entry audit_entry_of(const struct request *request, uint32_t index, const struct file *file,
+static struct audit_entry audit_entry_of(const struct request *request, uint32_t index, const struct request_file *file,
 					 bool granted)
 {
 	return (struct audit_entry){
@@ -86,7 +77,7 @@ static struct audit_entry audit_entry_of(const struct request *request, uint32_t
 
 /* One small request must not fill the journal: a name that it repeats is counted, and recorded once, but for
  * the one that the answer is about. */
-static void record_file(struct request *request, uint32_t index, const struct file *file, bool granted)
+static void record_file(struct request *request, uint32_t index, const struct request_file *file, bool granted)
 {
 	struct request_service *service = request->service;
 	struct audit_entry entry = audit_entry_of(request, index, file, granted);
@@ -95,7 +86,7 @@ static void record_file(struct request *request, uint32_t index, const struct fi
 	service->refused += !granted;
 	if (granted && file->recorded)
 		return;
-	if (request->response->header.index != index && is_repeated(request, index))
+	if (request->refused != index && is_repeated(request, index))
 		return;
 	audit_record(service->recorder, &entry);
 }
@@ -103,9 +94,9 @@ static void record_file(struct request *request, uint32_t index, const struct fi
 /* Records first what may only be granted with a record. All files are open, and nobody has them yet. Returns how
  * many are to be granted: all, or those before the first that found no room in the journal, whose records say so
  * although none is granted then; what follows says that, or is counted as dropped. */
-static uint32_t record_required(const struct request *request, struct file *files)
+static uint32_t record_required(const struct request *request, struct request_file *files)
 {
-	uint32_t count = request->header->count;
+	uint32_t count = request->header.count;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct audit_entry entry = audit_entry_of(request, i, &files[i], true);
@@ -127,8 +118,8 @@ static uint32_t record_required(const struct request *request, struct file *file
 static void refuse_all(struct request *request, enum opener_result result, const char *reason)
 {
 	answer(request->response, result, reason);
-	for (uint32_t i = 0; request->header->operation == OPENER_OPEN && i < request->header->count; i++) {
-		struct file file = {
+	for (uint32_t i = 0; request->header.operation == OPENER_OPEN && i < request->header.count; i++) {
+		struct request_file file = {
 			.grant = policy_find(request->service->policy, request->labels[i]),
 			.reason = reason,
 		};
@@ -138,7 +129,7 @@ static void refuse_all(struct request *request, enum opener_result result, const
 }
 
 /* The copy of the same file that this request has made already, NULL if there is none. */
-static const struct file *find_copy(const struct file *files, uint32_t index)
+static const struct request_file *find_copy(const struct request_file *files, uint32_t index)
 {
 	for (uint32_t i = 0; files[index].grant->copy && i < index; i++)
 		if (files[i].grant == files[index].grant)
@@ -148,11 +139,11 @@ static const struct file *find_copy(const struct file *files, uint32_t index)
 
 /* Copies are memory of ours that the client decides how long to keep, and a name that is asked for 253 times
  * is no reason to make 253 of them. */
-static enum opener_result open_file(struct request *request, struct file *files, uint32_t index,
+static enum opener_result open_file(struct request *request, struct request_file *files, uint32_t index,
 				    size_t *copied)
 {
 	struct opened *opened = &files[index].opened;
-	const struct file *first = find_copy(files, index);
+	const struct request_file *first = find_copy(files, index);
 
 	if (first)
 		return open_copy_again(&first->opened, opened);
@@ -167,9 +158,9 @@ static enum opener_result open_file(struct request *request, struct file *files,
 
 /* Decides on all before any is opened; then opens one after the other. Returns how many went well before the
  * first refusal, or all. */
-static uint32_t try_all(struct request *request, struct file *files)
+static uint32_t try_all(struct request *request, struct request_file *files)
 {
-	uint32_t count = request->header->count, first_refused = count;
+	uint32_t count = request->header.count, first_refused = count;
 	size_t copied = 0;
 
 	for (uint32_t i = count; i > 0; i--)
@@ -186,9 +177,9 @@ static uint32_t try_all(struct request *request, struct file *files)
 
 static void serve_open(struct request *request)
 {
-	uint32_t count = request->header->count, refused;
+	uint32_t count = request->header.count, refused;
 	struct response *response = request->response;
-	_cleanup_free_ struct file *files = calloc(count, sizeof(*files));
+	struct request_file *files = request->files = calloc(count, sizeof(*files));
 
 	if (!files) {
 		refuse_all(request, OPENER_BUSY, "out of memory");
@@ -204,25 +195,31 @@ static void serve_open(struct request *request)
 	} else {
 		answer(response, OPENER_OK, "");
 		response->header.count = count;
+		for (uint32_t i = 0; i < count; i++)
+			(void)fdset_add(&response->fds, TAKE_FD(files[i].opened.fd));
 	}
+	request->refused = refused;
+}
+
+static void finish_open(struct request *request)
+{
+	uint32_t count = request->header.count;
+	bool granted = request->refused == count;
 
 	for (uint32_t i = 0; i < count; i++) {
-		struct file *file = &files[i];
+		struct request_file *file = &request->files[i];
 
-		if (refused < count) {
-			if (file->opened.result == OPENER_OK)
-				file->reason = REASON_ANOTHER;
-			opened_clear(&file->opened);
-		}
-		record_file(request, i, file, refused == count);
-		if (refused == count)
-			(void)fdset_add(&response->fds, TAKE_FD(file->opened.fd));
+		if (!granted && file->opened.result == OPENER_OK)
+			file->reason = REASON_ANOTHER;
+		opened_clear(&file->opened);
+		record_file(request, i, file, granted);
 	}
+	free(TAKE_POINTER(request->files));
 }
 
 static void serve_check(struct request *request)
 {
-	struct file file;
+	struct request_file file;
 
 	if (decide_file(request, request->labels[0], &file) == OPENER_OK &&
 	    open_check(file.grant, &request->client->identity, &request->places, &file.opened) != OPENER_OK)
@@ -257,7 +254,7 @@ static void serve_list(struct request *request)
 	struct response *response = request->response;
 
 	answer(response, OPENER_OK, "");
-	for (size_t i = request->header->cursor; i < policy->n_grants; i++) {
+	for (size_t i = request->header.cursor; i < policy->n_grants; i++) {
 		const struct grant *grant = &policy->grants[i];
 		const char *strings[3];
 
@@ -283,18 +280,16 @@ static const struct operation operations[] = {
 /* A label is text and NULs after it. One that is not could only come from a porterd that is broken. */
 static bool label_is_padded(const char label[OPENER_LABEL_SIZE])
 {
+	static const char padding[OPENER_LABEL_SIZE];
 	size_t length = strnlen(label, OPENER_LABEL_SIZE);
 
-	for (size_t i = length; i < OPENER_LABEL_SIZE; i++)
-		if (label[i] != '\0')
-			return false;
-	return length < OPENER_LABEL_SIZE;
+	return length < OPENER_LABEL_SIZE && memcmp(label + length, padding, OPENER_LABEL_SIZE - length) == 0;
 }
 
 /* The operation of a request that may be served; otherwise NULL, and the answer is given. */
 static const struct operation *check_request(struct request *request, size_t size, const struct fdset *fds)
 {
-	const struct opener_request *header = request->header;
+	const struct opener_request *header = &request->header;
 	const struct operation *operation = NULL;
 
 	if (header->operation < ELEMENTSOF(operations) && operations[header->operation].serve)
@@ -356,34 +351,40 @@ static void answer_lost(const void *packet, ssize_t size, struct opener_request 
 		answer(ret, OPENER_BAD_REQUEST, "the request is too long, or more than descriptors came with it");
 }
 
-void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
-		   struct response *ret)
+void request_serve(struct request *request, struct request_service *service, const void *packet, ssize_t size,
+		   struct fdset *fds, struct response *ret)
 {
-	struct opener_request header = { 0 };
-	struct request request = {
-		.service = service,
-		.header = &header,
-		.labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(header)),
-		.response = ret,
-	};
+	struct opener_request *header = &request->header;
 
+	*request = (struct request){
+		.service = service,
+		.labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(*header)),
+		.response = ret,
+		.fds = fds,
+	};
 	service->requests++;
 	memset(&ret->header, 0, sizeof(ret->header));
 	fdset_init(&ret->fds);
-	places_init(&request.places);
+	places_init(&request->places);
 
-	if (size >= (ssize_t)sizeof(header)) {
-		memcpy(&header, packet, sizeof(header));
-		serve(&request, (size_t)size, fds);
+	if (size >= (ssize_t)sizeof(*header)) {
+		memcpy(header, packet, sizeof(*header));
+		serve(request, (size_t)size, fds);
 	} else if (size >= 0) {
 		answer(ret, OPENER_BAD_REQUEST, "the request is too short");
 	} else {
-		answer_lost(packet, size, &header, ret);
+		answer_lost(packet, size, header, ret);
 	}
 
 	ret->header.version = OPENER_WIRE_VERSION;
-	ret->header.operation = header.operation;
-	ret->header.serial = header.serial;
-	places_clear(&request.places);
-	fdset_clear(fds);
+	ret->header.operation = header->operation;
+	ret->header.serial = header->serial;
+}
+
+void request_finish(struct request *request)
+{
+	if (request->files)
+		finish_open(request);
+	places_clear(&request->places);
+	fdset_clear(request->fds);
 }

@@ -11,6 +11,7 @@
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
 #include "opener/clients.h"
+#include "opener/places.h"
 #include "opener/policy.h"
 #include "record/record.h"
 
@@ -36,8 +37,28 @@ struct response {
 	struct fdset fds;	    /* owned */
 };
 
-/* Serves the packet of `size` bytes that came with `fds`, which are closed. A packet that could not be received
- * as a whole has -EMFILE as `size` (its descriptor found no room in this process) or -EBADMSG; then at least a
- * header's bytes of `packet` are valid, or zero. The answer is complete in any case. */
-void request_serve(struct request_service *service, const void *packet, ssize_t size, struct fdset *fds,
-		   struct response *ret);
+struct request_file;
+
+/* A request from its packet to its records. */
+struct request {
+	struct request_service *service;
+	struct opener_request header;
+	const char (*labels)[OPENER_LABEL_SIZE]; /* header.count of them, each ended by a NUL; in the packet */
+	const struct client *client;
+	struct fdset *fds; /* what came along */
+	struct places places;
+	struct request_file *files; /* header.count of them, to be recorded */
+	uint32_t refused;	    /* the first of them that was; header.count: none */
+	struct response *response;
+};
+
+/* Serves the packet of `size` bytes that came with `fds`. A packet that could not be received as a whole has -EMFILE
+ * as `size` (its descriptor found no room in this process) or -EBADMSG; then at least a header's bytes of `packet` are
+ * valid, or zero. The answer is complete in any case. */
+void request_serve(struct request *request, struct request_service *service, const void *packet, ssize_t size,
+		   struct fdset *fds, struct response *ret);
+
+/* What its sender need not wait for: makes the records, but for those without which nothing is granted, and closes
+ * `fds` and all that was opened on the way. To be called after each request_serve(), with the answer sent, and with
+ * packet and fds still there. */
+void request_finish(struct request *request);

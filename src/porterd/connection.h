@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "porterd/loop.h"
+#include "base/loop.h"
 #include "porterd/patience.h"
 #include "porterd/quota.h"
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "porterd/loop.h"
+#include "base/loop.h"
 #include "porterd/patience.h"
 #include "porterd/pipe_pool.h"
 #include "porterd/quota.h"

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-#include "porterd/loop.h"
+#include "base/loop.h"
 #include "porterd/status.h"
 
 struct server;

@@ -234,6 +234,7 @@ static void serve(unsigned flags, unsigned kind, const uint8_t *data, size_t siz
 	/* Of just the size, so that a sanitizer sees what is read beyond it; a header's bytes there always are. */
 	char *packet = calloc(1, size < sizeof(struct opener_request) ? sizeof(struct opener_request) : size);
 	struct opener_request header;
+	struct request request;
 	struct fdset fds;
 	bool may;
 
@@ -244,13 +245,14 @@ static void serve(unsigned flags, unsigned kind, const uint8_t *data, size_t siz
 	if (flags & 0x40) {
 		fdset_init(&fds);
 		may = false;
-		request_serve(&service, packet, kind & 1 ? -EMFILE : -EBADMSG, &fds, &response);
+		request_serve(&request, &service, packet, kind & 1 ? -EMFILE : -EBADMSG, &fds, &response);
 	} else {
 		may = add_fds(&fds, kind);
-		request_serve(&service, packet, (ssize_t)size, &fds, &response);
+		request_serve(&request, &service, packet, (ssize_t)size, &fds, &response);
 	}
-	fuzz_expect(fds.count == 0);
 	check(&header, packet + sizeof(header), &response, may);
+	request_finish(&request);
+	fuzz_expect(fds.count == 0);
 	fdset_clear(&response.fds);
 	free(packet);
 }

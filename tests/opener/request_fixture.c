@@ -79,16 +79,34 @@ size_t packet_size(void)
 	return sizeof(packet.header) + packet.header.count * OPENER_LABEL_SIZE;
 }
 
-enum opener_result serve_with(ssize_t size, int fd)
-{
-	struct fdset fds;
+static struct request request;
+static struct fdset fds;
 
+static void begin_serve(ssize_t size, int fd)
+{
 	fdset_init(&fds);
 	if (fd >= 0)
 		ck_assert_int_eq(fdset_add(&fds, fcntl(fd, F_DUPFD_CLOEXEC, 0)), 0);
 	fdset_clear(&response.fds);
-	request_serve(&service, &packet, size, &fds, &response);
+	request_serve(&request, &service, &packet, size, &fds, &response);
+}
+
+enum opener_result serve_answer(void)
+{
+	begin_serve((ssize_t)packet_size(), accepted);
+	return response.header.result;
+}
+
+void serve_rest(void)
+{
+	request_finish(&request);
 	ck_assert_uint_eq(fds.count, 0);
+}
+
+enum opener_result serve_with(ssize_t size, int fd)
+{
+	begin_serve(size, fd);
+	serve_rest();
 	ck_assert_uint_eq(response.header.version, OPENER_WIRE_VERSION);
 	ck_assert_uint_eq(response.header.reserved, 0);
 	ck_assert_uint_le(response.header.text_size, OPENER_TEXT_MAX);

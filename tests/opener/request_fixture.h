@@ -44,6 +44,10 @@ size_t packet_size(void);
 enum opener_result serve(void);
 enum opener_result serve_with(ssize_t size, int fd);
 
+/* The same in two steps, as far as the answer, and what comes after it. */
+enum opener_result serve_answer(void);
+void serve_rest(void);
+
 /* What the opener does when nobody asks for a while: no client is kept. */
 void forget_clients(void);
 

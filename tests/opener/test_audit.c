@@ -57,13 +57,18 @@ static void ask(const char *a, const char *b, const char *c)
 START_TEST(the_record_is_there_before_the_descriptor)
 {
 	load_audited();
-	ask("one", "two", NULL);
-	ck_assert_int_eq(serve(), OPENER_OK);
-	ck_assert_uint_eq(response.fds.count, 2);
+	ask("one", "free", "two");
+	ck_assert_int_eq(serve_answer(), OPENER_OK);
+	ck_assert_uint_eq(response.fds.count, 3);
 	ck_field(record(), "PORTERD_FILE=one");
 	ck_field(record(), "PORTERD_FILE=two");
 	ck_assert_str_eq(record(), "");
-	ck_assert_uint_eq(service.granted, 2);
+
+	/* Nobody waits for that of the others. */
+	serve_rest();
+	ck_field(record(), "PORTERD_FILE=free");
+	ck_assert_str_eq(record(), "");
+	ck_assert_uint_eq(service.granted, 3);
 	ck_assert_uint_eq(service.unrecorded, 0);
 }
 END_TEST

@@ -101,6 +101,7 @@ END_TEST
 
 START_TEST(wrong_number_of_fds)
 {
+	struct request request;
 	struct fdset fds;
 
 	load_three();
@@ -110,7 +111,8 @@ START_TEST(wrong_number_of_fds)
 	fdset_init(&fds);
 	(void)fdset_add(&fds, dup(accepted));
 	(void)fdset_add(&fds, dup(accepted));
-	request_serve(&service, &packet, (ssize_t)packet_size(), &fds, &response);
+	request_serve(&request, &service, &packet, (ssize_t)packet_size(), &fds, &response);
+	request_finish(&request);
 	ck_assert_uint_eq(fds.count, 0);
 	ck_assert_int_eq(response.header.result, OPENER_BAD_REQUEST);
 	ck_assert_str_eq(record(), "");

@@ -2,7 +2,7 @@
  *
  * A plain epoll loop with an sd-event loop nested in it.
  */
-#include "porterd/loop.h"
+#include "base/loop.h"
 
 #include <sys/epoll.h>
 
@@ -119,6 +119,13 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events)
 	return count != 0 ? count : epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
 }
 
+static void end_round(struct loop *loop, void (*between)(void *userdata), void *userdata)
+{
+	destroy_retired(loop);
+	if (between)
+		between(userdata);
+}
+
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 {
 	while (!loop->finished) {
@@ -130,8 +137,7 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			r = run_nested(loop);
 			if (r < 0)
 				return r;
-			destroy_retired(loop);
-			between(userdata);
+			end_round(loop, between, userdata);
 			continue;
 		}
 
@@ -152,8 +158,7 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			if (source->ready)
 				source->ready(source, events[i].events);
 		}
-		destroy_retired(loop);
-		between(userdata);
+		end_round(loop, between, userdata);
 	}
 	return 0;
 }
