@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
@@ -215,10 +216,64 @@ static int serve_sockets(struct activation *activation, const struct server_opti
 }
 
 struct work {
+	const struct options *options;
 	struct activation *activation;
-	struct server_options options;
+	struct server_options server;
 	struct recorder *recorder;
+	size_t n_workers; /* 0: it is for one client alone */
+	struct server_options *shared; /* with the workers: what porterd.conf says */
 };
+
+/* Each worker needs a connection at least. */
+static size_t count_workers(const struct config *config)
+{
+	return MIN_OF(config->workers ? config->workers : worker_default_count(), config->connections_max);
+}
+
+static size_t read_settings(const struct work *work, struct server_options *settings)
+{
+	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
+
+	config_read(&config, work->options->config_dir, work->recorder);
+	settings->busy_poll_usec = config.busy_poll_usec;
+	settings->connections_max = config.connections_max;
+	settings->quota = config.quota;
+	settings->patience = config.patience;
+	return count_workers(&config);
+}
+
+static void renew_settings(struct server_options *settings, void *userdata)
+{
+	const struct work *work = userdata;
+	size_t n_workers = read_settings(work, settings);
+
+	record_message(work->recorder, LOG_INFO, "porterd.conf was read anew");
+	if (work->n_workers > 0 && n_workers != work->n_workers)
+		record_message(work->recorder, LOG_NOTICE, "Another number of workers (%zu) comes with the next start; "
+			       "a restart keeps connections", n_workers);
+}
+
+static void renew_shared(void *userdata)
+{
+	struct work *work = userdata;
+
+	renew_settings(work->shared, work);
+}
+
+static void share_settings(struct server_options *settings, const struct work *work)
+{
+	settings->busy_poll_usec = work->shared->busy_poll_usec;
+	settings->connections_max = work->shared->connections_max;
+	settings->quota = work->shared->quota;
+	settings->patience = work->shared->patience;
+	worker_share_limits(settings, settings->worker->index, settings->worker->crew->count);
+}
+
+/* The supervisor has read them just before. */
+static void renew_worker(struct server_options *settings, void *userdata)
+{
+	share_settings(settings, userdata);
+}
 
 static int serve_as_worker(struct worker *worker, void *userdata)
 {
@@ -231,10 +286,11 @@ static int serve_as_worker(struct worker *worker, void *userdata)
 	r = recorder_new(&recorder, "porterd");
 	if (r < 0)
 		return EXIT_FAILURE;
-	work->options.worker = worker;
-	worker_share_limits(&work->options, worker->index, worker->crew->count);
+	work->server.worker = worker;
+	work->server.renew = renew_worker;
+	share_settings(&work->server, work);
 	share_kept(work->activation, worker);
-	return serve_sockets(work->activation, &work->options, recorder);
+	return serve_sockets(work->activation, &work->server, recorder);
 }
 
 /* A worker that takes another's place must not find them again. */
@@ -245,15 +301,20 @@ static void forget_kept(void *userdata)
 	activation_drop_kept(work->activation);
 }
 
-static int serve_by_workers(struct work *work, size_t n_workers)
+static int serve_by_workers(struct work *work)
 {
 	struct supervisor_options options = {
-		.n_workers = n_workers,
+		.n_workers = work->n_workers,
 		.serve = serve_as_worker,
 		.started = forget_kept,
+		.renew = renew_shared,
 		.userdata = work,
 	};
 
+	work->shared = mmap(NULL, sizeof(*work->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (work->shared == MAP_FAILED)
+		return report_failure(work->recorder, "Can't start", -errno);
+	*work->shared = work->server;
 	for (size_t i = 0; i < work->activation->count; i++)
 		if (work->activation->sockets[i].fd >= options.first_free)
 			options.first_free = work->activation->sockets[i].fd + 1;
@@ -267,29 +328,28 @@ static int serve_by_workers(struct work *work, size_t n_workers)
 
 static int serve(struct activation *activation, const struct options *options, struct recorder *recorder)
 {
-	struct work work = { .activation = activation, .options = options->server, .recorder = recorder };
-	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
+	struct work work = {
+		.options = options,
+		.activation = activation,
+		.server = options->server,
+		.recorder = recorder,
+	};
 	const struct activated *first = &activation->sockets[0];
-	size_t n_workers;
 
-	config_read(&config, options->config_dir, recorder);
+	work.n_workers = read_settings(&work, &work.server);
+	work.server.renew = renew_settings;
+	work.server.userdata = &work;
 	if (first->connected &&
-	    !instance_is_welcome(quota_user_connections(config.connections_max, &config.quota), recorder))
+	    !instance_is_welcome(quota_user_connections(work.server.connections_max, &work.server.quota), recorder))
 		return EXIT_SUCCESS;
 	if (first->connected && first->protocol->serve)
 		return serve_single(first, recorder);
 
-	work.options.busy_poll_usec = config.busy_poll_usec;
-	work.options.connections_max = config.connections_max;
-	work.options.quota = config.quota;
-	work.options.patience = config.patience;
-
-	n_workers = config.workers ? config.workers : worker_default_count();
-	/* Each needs a connection at least. */
-	n_workers = MIN_OF(n_workers, config.connections_max);
-	if (n_workers > 1 && !first->connected)
-		return serve_by_workers(&work, n_workers);
-	return serve_sockets(activation, &work.options, recorder);
+	if (first->connected)
+		work.n_workers = 0;
+	if (work.n_workers > 1)
+		return serve_by_workers(&work);
+	return serve_sockets(activation, &work.server, recorder);
 }
 
 int main(int argc, char **argv)
@@ -310,6 +370,8 @@ int main(int argc, char **argv)
 
 	/* A reader of our stderr may go away; that is no reason to die. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Until it is waited for: to the echo of a single client no setting means anything. */
+	(void)signal(SIGHUP, SIG_IGN);
 	/* The JSON library's hash seed: it would read it at the first request otherwise. */
 	json_object_seed(0);
 

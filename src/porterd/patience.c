@@ -9,14 +9,13 @@
 #include "porterd/connection.h"
 #include "porterd/server.h"
 
-void patience_init(struct patience *patience, const struct patience_settings *settings)
+void patience_set(struct patience *patience, const struct patience_settings *settings)
 {
 	static const uint64_t defaults[PATIENCE_KINDS] = {
 		[PATIENCE_MESSAGE] = PATIENCE_MESSAGE_SECONDS * USEC_PER_SEC,
 		[PATIENCE_READER] = PATIENCE_READER_SECONDS * USEC_PER_SEC,
 	};
 
-	*patience = (struct patience){ 0 };
 	for (size_t kind = 0; kind < PATIENCE_KINDS; kind++)
 		patience->usec[kind] = settings->usec[kind] ? settings->usec[kind] : defaults[kind];
 }

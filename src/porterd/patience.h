@@ -45,7 +45,8 @@ struct patience_entry {
 	bool waiting;
 };
 
-void patience_init(struct patience *patience, const struct patience_settings *settings);
+/* Sets how long everybody is waited for, also who is already. All zero nobody is. */
+void patience_set(struct patience *patience, const struct patience_settings *settings);
 
 /* The connection is waited for from now on, if it is not already; not any more. */
 void patience_begin(struct connection *connection, enum patience_kind kind);

@@ -26,7 +26,8 @@ static const char *const kind_names[QUOTA_KINDS] = {
 
 static void set_limit(struct quota_limit *limit, size_t max, size_t user_max)
 {
-	*limit = (struct quota_limit){ .max = max, .user_max = MIN_OF(user_max, max) };
+	limit->max = max;
+	limit->user_max = MIN_OF(user_max, max);
 	/* See user_may_have(): up to half of all, what one has is less than what is left. */
 	limit->harmless = user_max >= max ? max : MIN_OF(user_max, max / 2);
 }
@@ -36,13 +37,12 @@ size_t quota_user_connections(size_t connections_max, const struct quota_setting
 	return settings->connections ? settings->connections : (connections_max + 3) / 4;
 }
 
-void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings)
+void quota_set(struct quota *quota, size_t connections_max, const struct quota_settings *settings)
 {
 	size_t connections = quota_user_connections(connections_max, settings);
 	size_t bytes = settings->bytes ? settings->bytes : QUOTA_USER_BYTES;
 	size_t opens = settings->opens ? settings->opens : QUOTA_USER_OPENS;
 
-	*quota = (struct quota){ .counting = false };
 	set_limit(&quota->limits[QUOTA_CONNECTIONS], connections_max, connections);
 	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_BYTES_USERS, bytes);
 	/* A connection asks for one thing at a time. */

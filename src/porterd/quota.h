@@ -59,12 +59,14 @@ struct quota_share {
 	uint32_t amounts[QUOTA_KINDS];
 };
 
-/* How many connections one user may have then. */
+/* How many connections one user may have with these. */
 size_t quota_user_connections(size_t connections_max, const struct quota_settings *settings);
 
-void quota_init(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
+/* Sets the limits, also while somebody has something: who has more than one may then keeps it, and gets no more. A quota
+ * that is all zero is one of which nobody has anything. */
+void quota_set(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
 
-/* For a kind that quota_init() leaves at nothing: what all, and what one user, may have. */
+/* For a kind that quota_set() leaves as it is: what all, and what one user, may have. */
 void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size_t user_max);
 
 /* May the connection's user have so much more? 0; -EDQUOT: that would be too much (told once in a while); -ENOMEM. */

@@ -4,6 +4,7 @@
  */
 #include "porterd/server.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -218,6 +219,39 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static void apply_settings(struct server *server)
+{
+	const struct server_options *options = &server->options;
+
+	server->loop.busy_poll_usec = options->busy_poll_usec;
+	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
+	quota_set(&server->quota, server->connections_max, &options->quota);
+	patience_set(&server->patience, &options->patience);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)info;
+	if (!server->options.renew || server->draining)
+		return 0;
+	if (!server->worker)
+		(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
+	server->options.renew(&server->options, server->options.userdata);
+	apply_settings(server);
+	/* Those who wait need not wait until many have gone. */
+	if (server->full && server->n_connections < server->connections_max) {
+		server->full = false;
+		server_resume_acceptors(server);
+	}
+	server_connections_changed(server);
+	if (!server->worker)
+		tell_state(server, WORKER_SERVING);
+	return 0;
+}
+
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct server *server = userdata;
@@ -333,17 +367,21 @@ static int add_timer(struct server *server, sd_event_source **ret, sd_event_time
 
 static int add_signals(struct server *server)
 {
-	static const int signals[] = { SIGTERM, SIGINT };
+	static const struct {
+		int number;
+		sd_event_signal_handler_t handler;
+	} signals[] = { { SIGTERM, on_terminate }, { SIGINT, on_terminate }, { SIGHUP, on_reload } };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-		(void)sigaddset(&set, signals[i]);
+		(void)sigaddset(&set, signals[i].number);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 
 	for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-		int r = sd_event_add_signal(server->loop.event, NULL, signals[i], on_terminate, server);
+		int r = sd_event_add_signal(server->loop.event, NULL, signals[i].number, signals[i].handler,
+					    server);
 
 		if (r < 0)
 			return r;
@@ -359,15 +397,13 @@ int server_open(struct server *server, const struct server_options *options, str
 		.recorder = recorder,
 		.idle_usec = options->idle_usec,
 		.worker = options->worker,
+		.options = *options,
 	};
-	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
-	quota_init(&server->quota, server->connections_max, &options->quota);
 	/* What is under way counts for the user, whichever process has sent it. */
 	descriptors_init(server, descriptors_budget() / (options->sharers ? options->sharers : 1));
-	patience_init(&server->patience, &options->patience);
 
 	r = loop_open(&server->loop);
-	server->loop.busy_poll_usec = options->busy_poll_usec;
+	apply_settings(server);
 	if (r >= 0)
 		r = server_buffer_open(&server->buffer);
 	if (r >= 0)

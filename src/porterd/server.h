@@ -42,6 +42,21 @@ struct server_counts {
 	uint64_t late;		  /* connections closed because they kept porterd waiting */
 };
 
+struct server_options {
+	uint64_t busy_poll_usec;
+	size_t connections_max; /* 0: SERVER_CONNECTIONS_MAX */
+	struct quota_settings quota;
+	struct patience_settings patience;
+	/* On SIGHUP: sets those above anew. NULL: the signal changes nothing. */
+	void (*renew)(struct server_options *options, void *userdata);
+	void *userdata;
+
+	uint64_t idle_usec;
+	const char *opener_path;
+	struct worker *worker; /* NULL: the only process of the daemon */
+	size_t sharers;	       /* so many share what one user may have under way; 0: nobody */
+};
+
 struct server {
 	struct loop loop;
 	struct recorder *recorder;
@@ -53,6 +68,7 @@ struct server {
 	struct quota quota;
 	struct patience patience;
 	struct worker *worker; /* NULL: it serves alone */
+	struct server_options options;
 
 	struct listener *listeners;
 	struct connection *connections;
@@ -71,17 +87,6 @@ struct server {
 	bool told_ready; /* the service manager knows that we serve */
 	struct complaint pause;
 	sd_event_source *tick, *idle, *resume, *deadline;
-};
-
-struct server_options {
-	uint64_t idle_usec;
-	uint64_t busy_poll_usec;
-	size_t connections_max; /* 0: SERVER_CONNECTIONS_MAX */
-	struct quota_settings quota;
-	struct patience_settings patience;
-	const char *opener_path;
-	struct worker *worker; /* NULL: the only process of the daemon */
-	size_t sharers;	       /* so many share what one user may have under way; 0: nobody */
 };
 
 /* Memory for it is only used where it is touched. */

@@ -5,6 +5,7 @@
 #include "porterd/supervisor.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
@@ -167,6 +168,23 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 	return 0;
 }
 
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct supervisor *supervisor = userdata;
+
+	(void)source;
+	(void)info;
+	if (supervisor->stopping)
+		return 0;
+	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
+	supervisor->options->renew(supervisor->options->userdata);
+	/* One that is about to begin has the signal blocked, and finds it then. */
+	worker_slots_signal(&supervisor->workers, SIGHUP);
+	if (supervisor->ready)
+		(void)sd_notify(false, "READY=1");
+	return 0;
+}
+
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct supervisor *supervisor = userdata;
@@ -223,7 +241,9 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int block_signals(void)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGCHLD, WORKER_SIGNAL_HAND_OVER, WORKER_SIGNAL_RETIRE };
+	static const int signals[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGCHLD, WORKER_SIGNAL_HAND_OVER, WORKER_SIGNAL_RETIRE,
+	};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -275,6 +295,8 @@ static int add_sources(struct supervisor *supervisor)
 		r = sd_event_add_io(event, NULL, crew->supervisor_bell, EPOLLIN, on_bell, supervisor);
 	if (r >= 0)
 		r = sd_event_add_io(event, NULL, crew->passed_fd, EPOLLIN, on_passed, supervisor);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, supervisor);
 	if (r >= 0)
 		r = add_timer(supervisor, &supervisor->status, on_status);
 	if (r >= 0)

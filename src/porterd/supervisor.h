@@ -16,6 +16,8 @@ struct supervisor_options {
 	int (*serve)(struct worker *worker, void *userdata);
 	/* Called in the supervisor when all have been started for the first time: what only these need can go. */
 	void (*started)(void *userdata);
+	/* Called in the supervisor on SIGHUP, before workers get it as well. */
+	void (*renew)(void *userdata);
 	void *userdata;
 	int first_free; /* `serve` needs no fd from this number on, but what is open already */
 };

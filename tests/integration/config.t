@@ -48,6 +48,40 @@ def the_limit_of_connections_is_kept_and_given_back():
             is_served(program)
 
 
+def lines(number):
+    return {"porterd.conf": f"[Server]\nConnectionsMax={number}\n" + ONE_USER}
+
+
+@test
+def a_reload_brings_other_limits():
+    configured = Configured(lines(2))
+    with configured as program:
+        with program.connect() as one, program.connect() as two, program.connect() as three:
+            for client in (one, two):
+                equal(exchange(client, b"hello"), b"hello")
+            three.sendall(b"wait")
+            configured.reload(lines(3))
+            equal(receive_exactly(three, 4), b"wait", "who waited at the limit")
+            # Whoever is there stays, also where there may be fewer.
+            configured.reload(lines(1))
+            for client in (one, two, three):
+                equal(exchange(client, b"still"), b"still")
+        equal(limit(program), 1, "with the lower limit")
+        configured.reload({"porterd.conf": "[Server]\nConnectionsMax=many\nWorkers=3\n"})
+        equal("Another number of workers (3) comes with the next start" in program.log(), True, program.log())
+        is_served(program)
+        equal(limit(program), 8, "with one that is wrong, and so left out")
+
+
+@test
+def who_is_served_alone_outlives_sighup():
+    with Program(accept=True) as program, program.connect() as client:
+        equal(exchange(client, b"hello"), b"hello")
+        with open(f"/proc/{program.process.pid}/task/{program.process.pid}/children") as file:
+            os.kill(int(file.read()), signal.SIGHUP)
+        equal(exchange(client, b"still"), b"still")
+
+
 @test
 def without_a_file_all_are_served():
     with Configured({}) as program:

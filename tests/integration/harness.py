@@ -255,12 +255,24 @@ class Configured:
 
     def __init__(self, files, arguments=(), **options):
         self.directory = tempfile.mkdtemp(prefix="porterd-config-")
+        self.write(files)
+        self.program = Program(arguments=[f"--config-dir={self.directory}"] + list(arguments), **options)
+
+    def write(self, files):
         for name, text in files.items():
             path = os.path.join(self.directory, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w") as file:
                 file.write(text)
-        self.program = Program(arguments=[f"--config-dir={self.directory}"] + list(arguments), **options)
+
+    def reload(self, files):
+        """Other text in these files, which porterd reads."""
+        def count():
+            return self.program.log().count("porterd.conf was read anew")
+        before = count()
+        self.write(files)
+        self.program.process.send_signal(signal.SIGHUP)
+        eventually(lambda: count() > before, "it reads porterd.conf")
 
     def __enter__(self):
         self.program.__enter__()

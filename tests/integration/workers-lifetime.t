@@ -120,6 +120,29 @@ def a_client_whose_wake_up_was_lost_is_found():
 
 
 @test
+def a_reload_reaches_all_workers_and_those_that_come_later():
+    def limits(number):
+        return {"porterd.conf.d/test.conf": f"[Server]\nConnectionsMax={number}\n"}
+    configured = start("ConnectionsMax=2\n")
+    with configured as program:
+        pids = workers(program)
+        # Each takes one.
+        clients = served(program, 2)
+        waiting = program.connect()
+        waiting.sendall(b"wait")
+        configured.reload(limits(6))
+        equal(receive_exactly(waiting, 4), b"wait", "who waited at the limit")
+        clients += served(program, 3)
+        equal(all(is_served(client) for client in clients), True, "nobody was disturbed")
+        equal(children(program.process.pid), pids, "the same workers")
+
+        close_all([waiting, *clients])
+        os.kill(pids[0], signal.SIGKILL)
+        crew(program.process.pid)
+        close_all(served(program, 6))
+
+
+@test
 def sigterm_answers_what_was_received():
     with start() as program:
         pids = workers(program)

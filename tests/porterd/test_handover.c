@@ -343,8 +343,8 @@ START_TEST(whoever_was_admitted_stays)
 	if (geteuid() != 0)
 		unit_skip("only root can be many users");
 	fixture_open(&fixture);
-	quota_init(&fixture.before.server.quota, 40, &(struct quota_settings){ .connections = 10 });
-	quota_init(&fixture.after.server.quota, 30, &(struct quota_settings){ .connections = 10 });
+	quota_set(&fixture.before.server.quota, 40, &(struct quota_settings){ .connections = 10 });
+	quota_set(&fixture.after.server.quota, 30, &(struct quota_settings){ .connections = 10 });
 	for (size_t i = 0; i < ELEMENTSOF(users); i++) {
 		for (size_t n = 0; n < users[i].count; n++) {
 			ck_assert_int_eq(seteuid(users[i].uid), 0);

@@ -22,7 +22,7 @@ struct fixture {
 static void fixture_open(struct fixture *fixture, size_t connections_max, size_t user_max)
 {
 	daemon_open(&fixture->daemon);
-	quota_init(&fixture->daemon.server.quota, connections_max, &(struct quota_settings){ .connections = user_max });
+	quota_set(&fixture->daemon.server.quota, connections_max, &(struct quota_settings){ .connections = user_max });
 	fixture->count = 0;
 }
 

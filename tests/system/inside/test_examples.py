@@ -101,13 +101,17 @@ def units_of_ones_own(kept, idle, tcp, start_idle, start_tcp):
 
 
 @scene("porterd.conf.5", "# /etc/porterd/porterd.conf", "# /etc/porterd/porterd.conf.d/latency.conf",
-       "# systemctl restart porterd.service")
-def settings(kept, connections, polling, restart):
+       "# systemctl reload-or-restart porterd.service")
+def settings(kept, connections, polling, reload):
     def complaints(*texts):
+        systemctl("start", "porterd.service")
         after = cursor()
         for text in texts:
             kept.write(text)
-        play(restart)
+        play(reload)
+        # systemd may not have heard of the reload when the command ends that asks for it.
+        wait_until(lambda: any("porterd.conf was read anew" in entry["MESSAGE"]
+                               for entry in journal(after, SYSLOG_IDENTIFIER="porterd")), "it is reloaded")
         return [entry["MESSAGE"] for entry in journal(after, SYSLOG_IDENTIFIER="porterd", PRIORITY="4")]
 
     equal(complaints(connections, polling), [])
