@@ -119,13 +119,6 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events)
 	return count != 0 ? count : epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
 }
 
-static void end_round(struct loop *loop, void (*between)(void *userdata), void *userdata)
-{
-	destroy_retired(loop);
-	if (between)
-		between(userdata);
-}
-
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 {
 	while (!loop->finished) {
@@ -137,7 +130,8 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			r = run_nested(loop);
 			if (r < 0)
 				return r;
-			end_round(loop, between, userdata);
+			destroy_retired(loop);
+			between(userdata);
 			continue;
 		}
 
@@ -158,7 +152,8 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			if (source->ready)
 				source->ready(source, events[i].events);
 		}
-		end_round(loop, between, userdata);
+		destroy_retired(loop);
+		between(userdata);
 	}
 	return 0;
 }

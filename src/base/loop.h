@@ -48,8 +48,7 @@ static inline void loop_event_changed(struct loop *loop)
 	loop->event_pending = true;
 }
 
-/* Runs until loop_finish(). `between`, if there is one, is called after each round of events.
- * -errno if waiting fails. */
+/* Runs until loop_finish(). `between` is called after each round of events. -errno if waiting fails. */
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata);
 static inline void loop_finish(struct loop *loop)
 {

@@ -25,6 +25,7 @@
 struct opener {
 	struct peer_owner owner;
 	struct request_service service;
+	struct request request;
 	struct response scratch;
 
 	struct recorder *recorder;
@@ -435,6 +436,7 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 	opener->owner = (struct peer_owner){
 		.loop = &opener->loop,
 		.service = &opener->service,
+		.request = &opener->request,
 		.scratch = &opener->scratch,
 		.served = on_served,
 		.faulty = on_faulty,
@@ -463,11 +465,16 @@ int opener_add_listener(struct opener *opener, int fd)
 	return 0;
 }
 
+static void after_round(void *userdata)
+{
+	(void)userdata;
+}
+
 int opener_run(struct opener *opener)
 {
 	tell_ready(opener);
 	idle_changed(opener);
-	return loop_run(&opener->loop, NULL, NULL);
+	return loop_run(&opener->loop, after_round, NULL);
 }
 
 struct opener *opener_free(struct opener *opener)

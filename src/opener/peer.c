@@ -96,7 +96,6 @@ static int serve_one(struct peer *peer)
 {
 	struct peer_owner *owner = peer->owner;
 	_Alignas(struct opener_request) char packet[REQUEST_SIZE_MAX];
-	struct request request;
 	struct fdset fds;
 	ssize_t size;
 	int r;
@@ -115,7 +114,7 @@ static int serve_one(struct peer *peer)
 	}
 
 	owner->service->asker = peer->credentials;
-	request_serve(&request, owner->service, packet, size, &fds, owner->scratch);
+	request_serve(owner->request, owner->service, packet, size, &fds, owner->scratch);
 	if (owner->scratch->header.result == OPENER_BAD_REQUEST) {
 		owner->scratch->text[MIN_OF(owner->scratch->header.text_size, sizeof(owner->scratch->text) - 1)] =
 			'\0';
@@ -126,7 +125,7 @@ static int serve_one(struct peer *peer)
 	r = send_response(peer->source.fd, owner->scratch);
 	if (r == -EAGAIN)
 		r = keep_response(peer);
-	request_finish(&request);
+	request_finish(owner->request);
 	fdset_clear(&owner->scratch->fds);
 	owner->served(owner);
 	return r < 0 ? r : peer->waiting == NULL;

@@ -15,7 +15,9 @@ struct peer;
 struct peer_owner {
 	struct loop *loop;
 	struct request_service *service;
-	struct response *scratch; /* for the reply that is being made; shared by all connections */
+	/* For what is being served and answered just now; shared by all connections. */
+	struct request *request;
+	struct response *scratch;
 	bool stopping;		  /* a peer is closed as soon as it has no request left */
 
 	void (*served)(struct peer_owner *owner);		   /* a request was answered */

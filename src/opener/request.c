@@ -29,14 +29,6 @@ static void answer(struct response *response, enum opener_result result, const c
 	memcpy(response->text, reason, response->header.text_size);
 }
 
-/* One file of a request, on its way through. */
-struct request_file {
-	const struct grant *grant;
-	struct opened opened;
-	const char *reason; /* why granted or refused */
-	bool recorded;	    /* as granted, before it was */
-};
-
 /* By name and policy alone. */
 static enum opener_result decide_file(const struct request *request, const char *label, struct request_file *file)
 {
@@ -179,12 +171,7 @@ static void serve_open(struct request *request)
 {
 	uint32_t count = request->header.count, refused;
 	struct response *response = request->response;
-	struct request_file *files = request->files = calloc(count, sizeof(*files));
-
-	if (!files) {
-		refuse_all(request, OPENER_BUSY, "out of memory");
-		return;
-	}
+	struct request_file *files = request->files;
 
 	refused = try_all(request, files);
 	if (refused == count)
@@ -199,14 +186,14 @@ static void serve_open(struct request *request)
 			(void)fdset_add(&response->fds, TAKE_FD(files[i].opened.fd));
 	}
 	request->refused = refused;
+	request->n_files = count;
 }
 
 static void finish_open(struct request *request)
 {
-	uint32_t count = request->header.count;
-	bool granted = request->refused == count;
+	bool granted = request->refused == request->n_files;
 
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < request->n_files; i++) {
 		struct request_file *file = &request->files[i];
 
 		if (!granted && file->opened.result == OPENER_OK)
@@ -214,7 +201,6 @@ static void finish_open(struct request *request)
 		opened_clear(&file->opened);
 		record_file(request, i, file, granted);
 	}
-	free(TAKE_POINTER(request->files));
 }
 
 static void serve_check(struct request *request)
@@ -356,12 +342,13 @@ void request_serve(struct request *request, struct request_service *service, con
 {
 	struct opener_request *header = &request->header;
 
-	*request = (struct request){
-		.service = service,
-		.labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(*header)),
-		.response = ret,
-		.fds = fds,
-	};
+	request->service = service;
+	request->labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(*header));
+	request->response = ret;
+	request->fds = fds;
+	request->n_files = 0;
+	request->refused = 0;
+	*header = (struct opener_request){ 0 };
 	service->requests++;
 	memset(&ret->header, 0, sizeof(ret->header));
 	fdset_init(&ret->fds);
@@ -383,8 +370,7 @@ void request_serve(struct request *request, struct request_service *service, con
 
 void request_finish(struct request *request)
 {
-	if (request->files)
-		finish_open(request);
+	finish_open(request);
 	places_clear(&request->places);
 	fdset_clear(request->fds);
 }

@@ -11,6 +11,7 @@
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
 #include "opener/clients.h"
+#include "opener/open.h"
 #include "opener/places.h"
 #include "opener/policy.h"
 #include "record/record.h"
@@ -37,9 +38,15 @@ struct response {
 	struct fdset fds;	    /* owned */
 };
 
-struct request_file;
+/* One file of a request, on its way through. */
+struct request_file {
+	const struct grant *grant;
+	struct opened opened;
+	const char *reason; /* why granted or refused */
+	bool recorded;	    /* as granted, before it was */
+};
 
-/* A request from its packet to its records. */
+/* A request from its packet to its records. Large; only what it needs is touched. */
 struct request {
 	struct request_service *service;
 	struct opener_request header;
@@ -47,9 +54,10 @@ struct request {
 	const struct client *client;
 	struct fdset *fds; /* what came along */
 	struct places places;
-	struct request_file *files; /* header.count of them, to be recorded */
-	uint32_t refused;	    /* the first of them that was; header.count: none */
+	uint32_t refused; /* the first of the files that was; n_files: none */
 	struct response *response;
+	uint32_t n_files; /* to be recorded */
+	struct request_file files[OPENER_FILES_MAX];
 };
 
 /* Serves the packet of `size` bytes that came with `fds`. A packet that could not be received as a whole has -EMFILE

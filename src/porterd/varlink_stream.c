@@ -108,6 +108,18 @@ static void keep_asked(struct varlink_stream *stream)
 	memcpy(stream->asked->text, stream->text, stream->text_size);
 }
 
+/* A set that nobody needs just now, for the next reply that does. */
+static struct fdset *spare_fds;
+
+static void drop_fds(struct varlink_stream *stream)
+{
+	if (!stream->fds)
+		return;
+	fdset_clear(stream->fds);
+	free(spare_fds);
+	spare_fds = TAKE_POINTER(stream->fds);
+}
+
 static void varlink_stream_clear(struct connection *connection)
 {
 	struct varlink_stream *stream = stream_of(connection);
@@ -118,9 +130,7 @@ static void varlink_stream_clear(struct connection *connection)
 	caller_clear(&stream->caller);
 	varlink_input_clear(&stream->input);
 	varlink_output_clear(&stream->output);
-	if (stream->fds)
-		fdset_clear(stream->fds);
-	free(TAKE_POINTER(stream->fds));
+	drop_fds(stream);
 	free(TAKE_POINTER(stream->steady));
 	forget_asked(stream);
 }
@@ -157,7 +167,7 @@ static bool is_steady(const struct varlink_stream *stream)
  * left. */
 static int queue_fds(struct varlink_stream *stream, size_t at, struct fdset *fds)
 {
-	stream->fds = malloc(sizeof(*stream->fds));
+	stream->fds = spare_fds ? TAKE_POINTER(spare_fds) : malloc(sizeof(*stream->fds));
 	if (!stream->fds)
 		return -ENOMEM;
 	fdset_move(stream->fds, fds);
@@ -192,8 +202,7 @@ static int replace_by_busy(struct varlink_stream *stream)
 {
 	_cleanup_json_ json_t *busy = json_pack("{s:s}", "error", "io.porterd.Files.Busy");
 
-	fdset_clear(stream->fds);
-	free(TAKE_POINTER(stream->fds));
+	drop_fds(stream);
 	stream->output.end = stream->fds_at;
 	return busy ? varlink_output_add(&stream->output, busy, true) : -ENOMEM;
 }
@@ -222,8 +231,7 @@ static ssize_t send_with_fds(struct varlink_stream *stream)
 		connection_watch(stream->connection, EPOLLOUT);
 	if (sent > 0) {
 		descriptors_sent(stream->connection);
-		fdset_clear(stream->fds);
-		free(TAKE_POINTER(stream->fds));
+		drop_fds(stream);
 	}
 	return sent;
 }

@@ -231,10 +231,10 @@ static void check(const struct opener_request *header, const char *labels, const
 static void serve(unsigned flags, unsigned kind, const uint8_t *data, size_t size)
 {
 	static struct response response;
+	static struct request request;
 	/* Of just the size, so that a sanitizer sees what is read beyond it; a header's bytes there always are. */
 	char *packet = calloc(1, size < sizeof(struct opener_request) ? sizeof(struct opener_request) : size);
 	struct opener_request header;
-	struct request request;
 	struct fdset fds;
 	bool may;
 

@@ -206,6 +206,9 @@ def the_opener():
                 os.close(fd)
         ask_well()
         fixture.ask(other, fixture.request(fixture.CHECK, ["file"]), accepted)
+        # What came with a request is closed after the answer to it; with this one nothing does.
+        other.send(packet)
+        equal(fixture.receive(other)["result"], fixture.BAD_REQUEST)
         before = fds()
         for number, control in floods():
             if send_with(flooder, packet, control):

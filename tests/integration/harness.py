@@ -242,10 +242,10 @@ def fill(client, piece):
         return False
 
 
-def preload(library):
-    """What to put in front of a program to change what its system calls give; [] where a sanitizer's library or
-    valgrind wants to be there first."""
-    path = os.path.join(BUILD, "tests", "integration", ".libs", f"{library}.so")
+def preload(library, room="integration"):
+    """What to put in front of a program to have this library of the tests stand before the C library; [] where a
+    sanitizer's or valgrind wants to be there first."""
+    path = os.path.join(BUILD, "tests", room, ".libs", f"{library}.so")
     sanitized = b"__asan_init" in open(PORTERD, "rb").read()
     return [] if WRAPPER or sanitized or not os.path.exists(path) else ["env", f"LD_PRELOAD={path}"]
 

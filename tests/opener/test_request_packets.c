@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(wrong_number_of_fds)
 {
-	struct request request;
+	static struct request request;
 	struct fdset fds;
 
 	load_three();
