@@ -196,6 +196,16 @@ const struct bench_case bench_cases[] = {
 		.type = SOCK_STREAM,
 	},
 	{
+		.name = "start-workers",
+		.title = "exec to READY=1 of two workers",
+		.against = "a program that only calls sd_listen_fds and sd_notify",
+		.kind = CASE_START,
+		.unit = "starts",
+		.service = "echo",
+		.type = SOCK_STREAM,
+		.config = "[Server]\nWorkers=2\n",
+	},
+	{
 		.name = "memory-echo",
 		.title = "idle daemon; 10,000 idle connections of echo",
 		.kind = CASE_MEMORY,

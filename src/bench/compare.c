@@ -113,7 +113,7 @@ static bool is_reached(const struct result *result)
 	if (bench->kind == CASE_MEMORY)
 		return result->pss_kb <= MEMORY_PSS_KB && result->bytes_each <= MEMORY_BYTES_EACH;
 	if (bench->kind == CASE_START)
-		return result->ratio <= bench->reach;
+		return bench->reach <= 0 || result->ratio <= bench->reach;
 	return result->ratio >= bench->reach && (bench->reach_cpu <= 0 || result->ratio_cpu <= bench->reach_cpu) &&
 	       (bench->reach_growth <= 0 || result->growth <= bench->reach_growth);
 }
@@ -223,11 +223,13 @@ static int start_some(const struct compare *compare, const struct bench_case *be
 
 static int run_start(const struct compare *compare, struct series *series, struct result *result)
 {
-	const char *const programs[2][2] = { { compare->world->porterd, NULL }, { compare->world->empty, NULL } };
+	char config[160];
+	const char *const programs[2][3] = { { compare->world->porterd, config, NULL }, { compare->world->empty, NULL } };
 	/* A start takes some milliseconds, and the time for it is not the measured one. */
 	unsigned rounds = count_rounds(compare->seconds);
-	int r = 0;
+	int r = world_write_config(compare->world, result->bench->config ? result->bench->config : "");
 
+	(void)snprintf(config, sizeof(config), "--config-dir=%s/config", compare->world->directory);
 	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
 		struct sample samples[2] = {
 			{ .latencies = &series->latencies[0] },
