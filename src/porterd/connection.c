@@ -17,7 +17,9 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 {
 	struct connection *connection = CONTAINER_OF(source, struct connection, source);
 
-	connection->patience.unread = -1;
+	/* What is not written need not be written back, of many thousands. */
+	if (connection->patience.unread != -1)
+		connection->patience.unread = -1;
 	if (connection->server->handing_over) {
 		connection_set_aside(connection);
 		return;

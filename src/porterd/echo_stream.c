@@ -191,10 +191,12 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		return;
 	}
 	server->counts.requests++;
-	if (received < (ssize_t)BULK_MIN || echo->unspliceable)
-		echo->streak = 0;
-	else if (++echo->streak >= BULK_RECEIVES)
+	if (received < (ssize_t)BULK_MIN || echo->unspliceable) {
+		if (echo->streak > 0)
+			echo->streak = 0;
+	} else if (++echo->streak >= BULK_RECEIVES) {
 		echo->splices = true;
+	}
 
 	sent = sockio_send(connection->source.fd, server->buffer.data, (size_t)received, MSG_DONTWAIT);
 	if (sent == -EAGAIN)
