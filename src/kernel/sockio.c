@@ -329,6 +329,27 @@ ssize_t sockio_send_fds(int fd, const struct iovec *parts, size_t n_parts, const
 	return send_message(fd, &message, flags);
 }
 
+int sockio_send_many_to(int fd, const struct iovec *parts, size_t count, const struct sockaddr *address,
+			socklen_t address_size)
+{
+	struct mmsghdr messages[SOCKIO_DATAGRAMS_MAX];
+	int sent;
+
+	count = MIN_OF(count, (size_t)SOCKIO_DATAGRAMS_MAX);
+	for (size_t i = 0; i < count; i++)
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = (void *)(uintptr_t)address,
+			.msg_namelen = address_size,
+			.msg_iov = (struct iovec *)(uintptr_t)&parts[i],
+			.msg_iovlen = 1,
+		};
+	do
+		sent = sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+
+	return sent < 0 ? -errno : sent;
+}
+
 int sockio_send_to(int fd, const struct iovec *parts, size_t n_parts, const struct sockaddr *address,
 		   socklen_t address_size, int passed_fd)
 {

@@ -82,6 +82,11 @@ ssize_t sockio_splice(int from, int to, size_t size, int flags);
 ssize_t sockio_send_fds(int fd, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds,
 			int flags);
 
+/* Sends each part as a datagram of its own to the address, at most SOCKIO_DATAGRAMS_MAX of them. Returns how many the
+ * kernel took from the first on, or -errno why not even that; never blocks. */
+int sockio_send_many_to(int fd, const struct iovec *parts, size_t count, const struct sockaddr *address,
+			socklen_t address_size);
+
 /* Sends one datagram to an address, with at most one fd (negative: none). Never blocks. */
 int sockio_send_to(int fd, const struct iovec *parts, size_t n_parts, const struct sockaddr *address,
 		   socklen_t address_size, int passed_fd);

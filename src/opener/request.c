@@ -48,8 +48,11 @@ static enum opener_result decide_file(const struct request *request, const char 
 
 static bool is_repeated(const struct request *request, uint32_t index)
 {
+	const char *label = request->labels[index];
+
+	/* Most differ in what a word holds, and there may be thousands of pairs. */
 	for (uint32_t i = 0; i < index; i++)
-		if (strcmp(request->labels[i], request->labels[index]) == 0)
+		if (memcmp(request->labels[i], label, sizeof(uint64_t)) == 0 && strcmp(request->labels[i], label) == 0)
 			return true;
 	return false;
 }
@@ -193,6 +196,7 @@ static void finish_open(struct request *request)
 {
 	bool granted = request->refused == request->n_files;
 
+	record_hold(request->service->recorder);
 	for (uint32_t i = 0; i < request->n_files; i++) {
 		struct request_file *file = &request->files[i];
 
@@ -201,6 +205,7 @@ static void finish_open(struct request *request)
 		opened_clear(&file->opened);
 		record_file(request, i, file, granted);
 	}
+	record_release(request->service->recorder);
 }
 
 static void serve_check(struct request *request)

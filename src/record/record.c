@@ -11,6 +11,10 @@
 #include "record/message_id.h"
 #include "record/sink.h"
 
+/* So many records, or bytes of them, are held at most. */
+#define HELD_MAX 64
+#define HELD_SIZE 65536
+
 struct recorder {
 	const char *identifier;
 	struct record_sink *sink;
@@ -19,6 +23,12 @@ struct recorder {
 	char *buffer;
 	size_t size, capacity;
 	bool broken; /* out of memory while building: it will be dropped */
+
+	/* Those that are held stand before it in the buffer, one after the other. */
+	bool holding;
+	size_t begin; /* of the one under construction */
+	size_t n_held;
+	size_t ends[HELD_MAX];
 
 	uint64_t sequence;
 	uint64_t dropped;
@@ -163,7 +173,7 @@ void record_format(struct recorder *recorder, const char *name, const char *form
 
 void record_begin(struct recorder *recorder, int priority, const char *message_id)
 {
-	recorder->size = 0;
+	recorder->size = recorder->begin;
 	recorder->broken = false;
 	record_number(recorder, "PRIORITY", priority);
 	record_field(recorder, "SYSLOG_IDENTIFIER", recorder->identifier);
@@ -174,7 +184,8 @@ void record_begin(struct recorder *recorder, int priority, const char *message_i
 static bool submit_built(struct recorder *recorder)
 {
 	record_number(recorder, "PORTERD_SEQUENCE", (int64_t)++recorder->sequence);
-	return !recorder->broken && record_sink_send(recorder->sink, recorder->buffer, recorder->size) >= 0;
+	return !recorder->broken && record_sink_send(recorder->sink, recorder->buffer + recorder->begin,
+						      recorder->size - recorder->begin) >= 0;
 }
 
 bool recorder_flush(struct recorder *recorder)
@@ -196,16 +207,66 @@ bool recorder_flush(struct recorder *recorder)
 	return true;
 }
 
+static void count_dropped(struct recorder *recorder, size_t count)
+{
+	recorder->dropped += count;
+	recorder->untold += count;
+}
+
+/* Sends what is held. */
+static void send_held(struct recorder *recorder)
+{
+	struct iovec records[HELD_MAX];
+	size_t count = recorder->n_held, sent, at = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		records[i] = (struct iovec){ recorder->buffer + at, recorder->ends[i] - at };
+		at = recorder->ends[i];
+	}
+	sent = record_sink_send_many(recorder->sink, records, count);
+	recorder->begin = recorder->n_held = 0;
+	count_dropped(recorder, count - sent);
+	if (sent > 0)
+		(void)recorder_flush(recorder);
+}
+
+/* Numbers what was built, and keeps it. */
+static bool keep_built(struct recorder *recorder)
+{
+	record_number(recorder, "PORTERD_SEQUENCE", (int64_t)++recorder->sequence);
+	if (recorder->broken) {
+		count_dropped(recorder, 1);
+		return false;
+	}
+	recorder->ends[recorder->n_held++] = recorder->begin = recorder->size;
+	if (recorder->n_held == HELD_MAX || recorder->size > HELD_SIZE)
+		send_held(recorder);
+	return true;
+}
+
+void record_hold(struct recorder *recorder)
+{
+	recorder->holding = true;
+}
+
+void record_release(struct recorder *recorder)
+{
+	recorder->holding = false;
+	if (recorder->n_held > 0)
+		send_held(recorder);
+}
+
 bool record_submit(struct recorder *recorder)
 {
-	bool sent = submit_built(recorder);
+	bool sent;
 
-	if (!sent) {
-		recorder->dropped++;
-		recorder->untold++;
-	} else {
+	if (recorder->holding)
+		return keep_built(recorder);
+	sent = submit_built(recorder);
+	if (sent)
 		(void)recorder_flush(recorder);
-	}
+	else
+		count_dropped(recorder, 1);
 	return sent;
 }
 

@@ -55,6 +55,11 @@ bool record_submit(struct recorder *recorder);
  * as dropped. */
 bool record_try(struct recorder *recorder);
 
+/* Between these, records that are submitted are kept, and go out together: at the end, or when many are kept. So what
+ * record_submit() returns then says nothing. */
+void record_hold(struct recorder *recorder);
+void record_release(struct recorder *recorder);
+
 /* A record with nothing but a message. */
 void record_message(struct recorder *recorder, int priority, const char *format, ...) _printf_(3, 4);
 

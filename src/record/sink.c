@@ -286,3 +286,63 @@ int record_sink_send(struct record_sink *sink, const char *record, size_t size)
 {
 	return sink->journal ? send_to_journal(sink, record, size) : write_line(sink, record, size);
 }
+
+/* What does not go with the others is tried by itself: one that is too large goes another way, and one that finds no room
+ * keeps no other from finding some. */
+static size_t send_many_to_journal(struct record_sink *sink, const struct iovec *records, size_t count)
+{
+	size_t sent = 0;
+
+	for (size_t i = 0; i < count;) {
+		int r = sockio_send_many_to(sink->fd, records + i, count - i, (const struct sockaddr *)&sink->address,
+					    sizeof(sink->address));
+
+		if (r > 0) {
+			sent += (size_t)r;
+			i += (size_t)r;
+			continue;
+		}
+		if (send_to_journal(sink, records[i].iov_base, records[i].iov_len) >= 0)
+			sent++;
+		i++;
+	}
+	return sent;
+}
+
+/* So many lines at once: a file takes them as one. */
+#define LINES 16
+
+static size_t write_lines(struct record_sink *sink, const struct iovec *records, size_t count)
+{
+	char text[LINES * PIPE_BUF];
+	size_t sent = 0;
+
+	for (size_t i = 0; i < count;) {
+		size_t size = 0, n_lines = 0;
+
+		for (; i < count && n_lines < LINES; i++, n_lines++) {
+			struct line line;
+
+			line.size = 0;
+			line_add_record(&line, records[i].iov_base, records[i].iov_len);
+			memcpy(text + size, line.text, line.size);
+			size += line.size;
+		}
+		if (write(sink->fd, text, size) == (ssize_t)size)
+			sent += n_lines;
+	}
+	return sent;
+}
+
+size_t record_sink_send_many(struct record_sink *sink, const struct iovec *records, size_t count)
+{
+	size_t sent = 0;
+
+	if (sink->journal)
+		return send_many_to_journal(sink, records, count);
+	if (sink->file)
+		return write_lines(sink, records, count);
+	for (size_t i = 0; i < count; i++)
+		sent += write_line(sink, records[i].iov_base, records[i].iov_len) >= 0;
+	return sent;
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 struct record_sink;
 
@@ -23,3 +24,6 @@ void record_sink_free(struct record_sink *sink);
 
 /* Sends one record in journald's native format. -EAGAIN: no room now; other errors as the kernel says. */
 int record_sink_send(struct record_sink *sink, const char *record, size_t size);
+
+/* The same with several, each by itself, in their order. Returns how many were sent. */
+size_t record_sink_send_many(struct record_sink *sink, const struct iovec *records, size_t count);

@@ -102,6 +102,33 @@ START_TEST(long_lines_are_cut)
 }
 END_TEST
 
+START_TEST(held_lines_are_lines)
+{
+	struct recorder *recorder;
+	char text[4096], *at = text;
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	ck_assert_int_eq(recorder_new_stderr(&recorder, "unit-test", fd), 0);
+	record_hold(recorder);
+	for (int n = 1; n <= 40; n++)
+		record_message(recorder, LOG_INFO, "held %d", n);
+	ck_assert_int_eq((int)lseek(fd, 0, SEEK_END), 0);
+	record_release(recorder);
+	memset(text, 0, sizeof(text));
+	ck_assert_int_gt((int)pread(fd, text, sizeof(text) - 1, 0), 0);
+	for (int n = 1; n <= 40; n++) {
+		char wanted[64];
+
+		(void)snprintf(wanted, sizeof(wanted), "unit-test: held %d [PORTERD_SEQUENCE=%d]\n", n, n);
+		ck_assert_int_eq(strncmp(at, wanted, strlen(wanted)), 0);
+		at += strlen(wanted);
+	}
+	ck_assert_int_eq(*at, '\0');
+	recorder_free(recorder);
+	(void)close(fd);
+}
+END_TEST
+
 /* A log file that others write to as well. */
 START_TEST(a_file_is_appended_to)
 {
@@ -247,6 +274,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_LOOP(lines_are_readable_and_harmless, ELEMENTSOF(escapes)),
 		UNIT_TEST(long_lines_are_cut),
+		UNIT_TEST(held_lines_are_lines),
 		UNIT_TEST(a_file_is_appended_to),
 		UNIT_TEST(a_full_pipe_blocks_nobody),
 		UNIT_TEST(a_full_socket_blocks_nobody),

@@ -308,6 +308,81 @@ START_TEST(values_are_bounded)
 }
 END_TEST
 
+/* The journal's queue may be as short as ten. */
+START_TEST(held_records_come_together_in_their_order)
+{
+	size_t n_values = sockopt_packet_max() / RECORD_VALUE_MAX + 2;
+	struct recorder *recorder;
+	char value[RECORD_VALUE_MAX];
+	struct journal journal;
+	struct entry *entry;
+
+	memset(value, 'v', sizeof(value));
+	journal_new(&journal);
+	journal_start(&journal);
+	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
+	record_hold(recorder);
+	for (int n = 1; n <= 3; n++)
+		record_message(recorder, LOG_INFO, "number %d", n);
+	ck_assert(!journal_read(&journal, &entry));
+	/* One that is too large for a datagram, and so for being held for long. */
+	record_begin(recorder, LOG_INFO, NULL);
+	for (size_t i = 0; i < n_values; i++)
+		record_bytes(recorder, "V", value, sizeof(value));
+	(void)record_submit(recorder);
+	record_message(recorder, LOG_INFO, "number 5");
+	record_release(recorder);
+	record_message(recorder, LOG_INFO, "number 6");
+	for (uint64_t n = 1; n <= 6; n++) {
+		ck_assert(journal_read(&journal, &entry));
+		ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), n);
+		ck_assert(entry->by_memfd == (n == 4));
+		ck_assert_uint_eq(entry->n_fields, n == 4 ? n_values + 3 : 4);
+		entry_free(entry);
+	}
+	ck_assert(!journal_read(&journal, &entry));
+	ck_assert_uint_eq(recorder_counts(recorder).dropped, 0);
+	record_hold(recorder);
+	record_release(recorder);
+	ck_assert(!journal_read(&journal, &entry));
+	recorder_free(recorder);
+	journal_remove(&journal);
+}
+END_TEST
+
+START_TEST(held_records_that_find_no_room_are_counted)
+{
+	enum { HELD = 2000 };
+	struct recorder *recorder;
+	struct journal journal;
+	struct entry *entry;
+	uint64_t came = 0, dropped;
+
+	journal_new(&journal);
+	journal_start(&journal);
+	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
+	record_hold(recorder);
+	for (int n = 0; n < HELD; n++)
+		record_message(recorder, LOG_INFO, "held");
+	record_release(recorder);
+	dropped = recorder_counts(recorder).dropped;
+	ck_assert_uint_gt(dropped, 0);
+	while (journal_read(&journal, &entry)) {
+		came++;
+		entry_free(entry);
+	}
+	/* Records of drops in between found no room either: they are no records of their own then. */
+	ck_assert_uint_eq(came + dropped, HELD);
+	ck_assert(recorder_flush(recorder));
+	ck_assert(journal_read(&journal, &entry));
+	ck_assert_uint_eq(number_of(entry, "PORTERD_DROPPED"), dropped);
+	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), HELD + 1);
+	entry_free(entry);
+	recorder_free(recorder);
+	journal_remove(&journal);
+}
+END_TEST
+
 static double seconds(void)
 {
 	struct timespec now;
@@ -481,6 +556,8 @@ int main(void)
 		UNIT_LOOP(values_arrive_as_they_are, ELEMENTSOF(values)),
 		UNIT_TEST(records_are_numbered),
 		UNIT_TEST(values_are_bounded),
+		UNIT_TEST(held_records_come_together_in_their_order),
+		UNIT_TEST(held_records_that_find_no_room_are_counted),
 		UNIT_TEST(a_full_journal_drops_and_tells),
 		UNIT_TEST(an_absent_journal_may_come_back),
 		UNIT_TEST(a_large_record_comes_sealed),
