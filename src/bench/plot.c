@@ -7,8 +7,8 @@
 #include "base/macro.h"
 #include "bench/report.h"
 
-#define WIDTH 860
-#define LABEL_WIDTH 300
+#define WIDTH 880
+#define LABEL_WIDTH 330
 #define VALUE_WIDTH 90
 #define BAR_HEIGHT 16
 #define ROW_HEIGHT 24
