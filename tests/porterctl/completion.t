@@ -11,10 +11,12 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from fake import *
+from world import World
 
 COMPLETION = os.path.join(os.path.abspath(SOURCE), "tools", "completion")
 
-# Stands for porterctl: a list is answered as $FAKE says, anything else leaves its arguments behind.
+# Stands for porterctl: a list is answered as $FAKE says ("real": as porterctl does), anything else leaves its arguments
+# behind.
 FAKE_PORTERCTL = r"""#!/bin/sh
 if [ "$1 $2" != "list --json" ]; then
 	printf '%s\0' "$@" >"$WORK/called.new"
@@ -25,6 +27,7 @@ printf '%s\n' "$*" >>"$WORK/listed"
 case $FAKE in
 down) echo "NOISE: can't connect" >&2; exit 3 ;;
 hang) echo $$ >"$WORK/hanging"; exec sleep 60 ;;
+real) exec "$PORTERCTL" "$@" ;;
 esac
 cat "$WORK/list"
 """
@@ -58,8 +61,8 @@ class Place:
         self.program("porterctl-test-command", "#!/bin/sh\n")
         with open(self.path("list"), "w") as file:
             file.write(json.dumps({"files": USUAL if files is None else files}, separators=(",", ":")) + "\n")
-        self.environment = dict(os.environ, WORK=self.directory, FAKE=mode, HOME=self.directory, TERM="dumb",
-                                PATH=f"{self.programs}:{os.environ['PATH']}", LC_ALL="C.UTF-8")
+        self.environment = dict(os.environ, WORK=self.directory, FAKE=mode, PORTERCTL=PORTERCTL, HOME=self.directory,
+                                TERM="dumb", PATH=f"{self.programs}:{os.environ['PATH']}", LC_ALL="C.UTF-8")
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -410,6 +413,38 @@ def zsh_is_silent_without_a_service():
             if time.monotonic() - begun > PATIENCE:
                 raise AssertionError("waited for it")
             equal((b"NOISE" in shell.screen, b"terminated" in shell.screen.lower()), (False, False), mode)
+
+
+# --- with porterctl, porterd and the opener ---
+
+POLICY = """
+[own-key]
+Path={d}/key
+AllowUser={me}
+
+[own:log@1]
+Path={d}/log
+AllowUser={me}
+
+[others-key]
+Path={d}/key
+AllowUser=4242
+"""
+
+
+@test
+def the_callers_own_files_and_nobody_elses():
+    with World(POLICY) as world, Place(mode="real") as place:
+        world.file("key")
+        world.file("log")
+        begin = f"porterctl --socket={world.porterd.path} cat "
+        # On a busy machine the service may take longer than completion waits.
+        equal(eventually(lambda: sorted(offers(place, begin)), "files are offered"), ["own-key", "own:log@1"])
+        for shell_of in (bash, zsh):
+            with shell_of(place) as shell:
+                for text, name in (("own-", "own-key"), ("own:", "own:log@1"), ("others-", "others-")):
+                    wanted = begin.split()[1:] + [name]
+                    eventually(lambda: shell.type(begin + text) == wanted, f"{text} becomes {name}")
 
 
 main()

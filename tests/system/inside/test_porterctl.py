@@ -62,6 +62,21 @@ def exec_replaces_names_in_arguments_and_keeps_the_exit_status():
 
 
 @test
+def completion_offers_the_callers_own_files():
+    """As bash has it from the package."""
+    policy(grant("daemons-key", secret("key"), "AllowUser=daemon") + grant("roots-key", secret("key"), "AllowUser=root"))
+    script = """. /usr/share/bash-completion/completions/porterctl
+        COMP_LINE='porterctl cat ' COMP_POINT=14 COMP_WORDS=(porterctl cat '') COMP_CWORD=2
+        _porterctl
+        echo "${COMPREPLY[@]}"
+    """
+    for name in ("daemon", "root"):
+        run("setpriv", f"--reuid={name}", "--clear-groups", "porterctl", "list")  # starts what answers within a second
+        said = run("setpriv", f"--reuid={name}", "--clear-groups", "bash", "-c", script).stdout
+        equal(said.split(), [f"{name}s-key"], name)
+
+
+@test
 def status_says_what_runs():
     for expected in ("inactive", "active"):
         done = run("porterctl", "status")
