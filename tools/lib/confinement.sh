@@ -3,7 +3,7 @@
 # of a Debian release. No kernel takes part. The functions whose names begin with inside_ run in a tree.
 
 # confinement_check TREE ROOT PART...: in a copy of the tree with what `make install DESTDIR=ROOT` made;
-# a PART is apparmor or selinux.
+# a PART is apparmor, selinux or semodule.
 confinement_check()
 {
 	local tree=$1 root=$2 copy=$1-confinement rc
@@ -13,7 +13,7 @@ confinement_check()
 	# /lib may be a directory here and a link there.
 	tar -C "$root" -cf - . | tar -C "$copy" --keep-directory-symlink -xf - || return 1
 	# shellcheck disable=SC2154  # set by the script that reads this
-	cp "$top/tools/lib/confinement.sh" "$copy/root/" || return 1
+	cp "$top/tools/lib/confinement.sh" "$top/man/porterd.8.scd" "$copy/root/" || return 1
 	# shellcheck disable=SC2016  # $-signs are the inner shell's
 	tree_run "$copy" bash -c '. /root/confinement.sh && inside_all "$@"' inside "$@"
 	rc=$?
@@ -60,13 +60,21 @@ same()
 	[ "$said" = "$expected" ] || { diff <(echo "$expected") <(echo "$said"); return 1; }
 }
 
+# manual COMMAND...: the block of commands in porterd(8) that begins with these words.
+manual()
+{
+	awk -v begin="$*" '/^```/ { if (found) exit; block = !block; first = block; next }
+		first { found = index($0, begin) == 1; first = 0 }
+		found' /root/porterd.8.scd | grep .
+}
+
 # --- AppArmor --------------------------------------------------------------------------------
 
 inside_apparmor()
 {
 	local profile names=(usr.sbin.porterd usr.libexec.porterd.porterd-opener)
 
-	apt-get install -y -q --no-install-recommends apparmor || return 1
+	apt-get install -y -q --no-install-recommends apparmor apparmor-utils || return 1
 	for profile in "${names[@]}"; do
 		ok "apparmor: $profile compiles" aa_compile "/etc/apparmor.d/$profile"
 		ok "apparmor: a mistake in $profile is found" aa_finds_mistakes "$profile"
@@ -80,6 +88,7 @@ inside_apparmor()
 	ok 'apparmor: the opener has one capability' same 'capability dac_override,' \
 		aa_rules "${names[1]}" '^capability'
 	ok 'apparmor: nothing that is denied can be had through the doors' aa_denied_everywhere
+	ok 'apparmor: both enforce after the commands of the manual' aa_enforced "${names[@]}"
 }
 
 # Without a kernel to ask, the parser takes the features that the profile is written for.
@@ -128,6 +137,17 @@ aa_denied_everywhere()
 	while IFS= read -r rule; do
 		grep -qxF "$doors$rule" <<<"$rules" || { echo "not through the doors: $rule"; return 1; }
 	done < <(grep -vF "$doors" <<<"$rules")
+}
+
+# There is no kernel to load them into.
+aa_enforced()
+{
+	local commands profile
+
+	commands=$(manual aa-enforce) && bash -ec "${commands//aa-enforce/aa-enforce --no-reload}" || return 1
+	for profile in "$@"; do
+		! grep '^profile .*complain' "/etc/apparmor.d/$profile" && aa_compile "/etc/apparmor.d/$profile" || return 1
+	done
 }
 
 # --- SELinux ---------------------------------------------------------------------------------
@@ -303,4 +323,39 @@ se_lookup()
 			path ~ "^" $1 "$" && (NF == 2 || $2 == type) { split($NF, context, ":"); found = context[3] }
 			END { print path ":" found }' unpacked.fc
 	done
+}
+
+# --- SELinux's store of modules --------------------------------------------------------------
+
+inside_semodule()
+{
+	apt-get install -y -q --no-install-recommends make policycoreutils selinux-policy-default \
+		selinux-policy-dev selinux-utils || return 1
+	printf '%s\n' SELINUX=permissive SELINUXTYPE=default >/etc/selinux/config
+
+	ok 'semodule: the module is installed by the commands of the manual' sm_install
+	ok 'semodule: it is in the store' sm_installed
+	ok 'semodule: its files have their types there' sm_labels
+}
+
+# The last ones of the block are for systemd, which does not run.
+sm_install()
+{
+	local commands
+
+	commands=$(manual 'cd ') && bash -ec "$(grep -v '^systemctl ' <<<"$commands")"
+}
+
+sm_installed()
+{
+	semodule -l | grep -x porterd
+}
+
+sm_labels()
+{
+	matchpathcon /usr/sbin/porterd | grep :porterd_exec_t: &&
+		matchpathcon /usr/libexec/porterd/porterd-opener | grep :porterd_opener_exec_t: &&
+		matchpathcon /etc/porterd/files.conf | grep :porterd_conf_t: &&
+		matchpathcon -m sock /run/porterd-opener/opener | grep :porterd_opener_runtime_t: &&
+		matchpathcon -m sock /run/porterd/io.porterd | grep :porterd_runtime_t:
 }

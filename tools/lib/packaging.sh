@@ -178,3 +178,20 @@ check_autopkgtest()
 	' sh $depends || return 1
 	"$source/tests/system/autopkgtest" --tree="$tree" --packages="$work/deb/$suite" && rm -rf "$tree"
 }
+
+# What README.md says of building and installing, in a booted Debian 13 that has only what the build depends on.
+check_readme()
+{
+	local tree=$work/packaging/readme place
+
+	mkdir -p "$work/packaging" && cp -a --reflink=auto "$trees/trixie" "$tree" || return 1
+	for place in package by-hand; do
+		mkdir "$tree/root/$place" && cp -a "$source.orig" "$tree/root/$place/source" || return 1
+	done
+	tree_run "$tree" sh -ec '
+		apt-get update -q
+		apt-get install -y -q --no-install-recommends build-essential
+		apt-get build-dep -y -q --no-install-recommends /root/package/source
+	' || return 1
+	"$source/tests/system/readme" --tree="$tree" && rm -rf "$tree"
+}
