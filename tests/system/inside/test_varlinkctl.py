@@ -132,4 +132,7 @@ def newer_systemd_gets_its_settings():
     for name, value in expected.items():
         equal(prop("porterd-credentials.socket", name), value if version >= since[name] else "", name)
     equal(prop("porterd-opener.socket", "AcceptFileDescriptors"), "yes" if version >= 258 else "", "of the opener")
+    # These are no properties. They need Linux 7.0, so all that can be seen before is that they are there.
+    for unit in ("porterd.socket", "porterd-isolated.socket"):
+        equal("XAttrEntryPoint=" in systemctl("cat", unit).stdout, version >= 262, f"attributes of {unit}")
     equal(state("porterd-credentials.socket"), "active")
