@@ -24,13 +24,14 @@ struct opened {
 	bool found;		  /* device and inode are known */
 	dev_t device;
 	ino_t inode;
-	size_t copied; /* bytes of memory that were filled with a copy */
+	int memory;    /* a copy's, opened once more, owned; negative: none was made */
+	size_t copied; /* bytes of it that were filled */
 };
 
 /* Not opened, and nothing known. */
 void opened_init(struct opened *opened);
 
-/* Closes the fd. */
+/* Closes the fds. */
 void opened_clear(struct opened *opened);
 
 /* Opens for a client whom decide() permitted it. `places` are those of the whole request. Never blocks on what it

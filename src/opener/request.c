@@ -148,6 +148,9 @@ static enum opener_result open_file(struct request *request, struct request_file
 	if (*copied > OPEN_COPIES_MAX)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "the copies of one request may not have more "
 				     "than %zu bytes together", OPEN_COPIES_MAX);
+	if (opened->memory >= 0 && copies_add(request->service->copies, request->client->identity.uid,
+					      TAKE_FD(opened->memory), opened->copied) < 0)
+		return opened_refuse(opened, OPENER_BUSY, "copies that were given out before are still open");
 	return OPENER_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
 #include "opener/clients.h"
+#include "opener/copies.h"
 #include "opener/open.h"
 #include "opener/places.h"
 #include "opener/policy.h"
@@ -24,6 +25,7 @@ struct request_service {
 	const struct policy *policy;
 	struct recorder *recorder;
 	struct clients *clients;
+	struct copies *copies;
 	const char *const *sockets; /* where clients connect, as of client_read() */
 	struct ucred asker; /* whose request is served: set before each; pid 0: not known */
 	uint64_t requests; /* of any kind */

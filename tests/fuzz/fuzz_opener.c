@@ -102,6 +102,7 @@ static void open_all(void)
 	fuzz_expect(recorder_new_stderr(&recorder, "fuzz", fuzz_any_fd()) == 0);
 	service = (struct request_service){ .policy = policy, .recorder = recorder };
 	fuzz_expect(clients_new(&service.clients) == 0);
+	fuzz_expect(copies_new(&service.copies, COPIES_MAX) == 0);
 	open_connection();
 }
 
@@ -254,6 +255,8 @@ static void serve(unsigned flags, unsigned kind, const uint8_t *data, size_t siz
 	request_finish(&request);
 	fuzz_expect(fds.count == 0);
 	fdset_clear(&response.fds);
+	/* Nobody has them open any more. */
+	fuzz_expect(!copies_sweep(service.copies));
 	free(packet);
 }
 
