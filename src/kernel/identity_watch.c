@@ -41,16 +41,19 @@ static __attribute__((noinline)) int look_again(struct identity *identity, struc
 	_cleanup_free_ char *unit = NULL, *invocation_id = NULL, *kept = NULL;
 	char text[PROCESS_CGROUP_SIZE] = "";
 	enum process_units where = PROCESS_UNITS_NAMED;
-	uint64_t number;
+	uint64_t number, after;
 	bool same;
 	int r;
 
-	/* Before the text: who is moved in between is seen to be somewhere else the next time. */
 	if (process_cgroup_number(identity->pidfd, &number) < 0)
 		number = 0;
 	if (watch->cgroup < 0)
 		watch->cgroup = process_cgroup_open(identity->pid);
 	r = watch->cgroup < 0 ? watch->cgroup : process_cgroup_read(watch->cgroup, text);
+	/* The text is of this number only if it was there before and after it: who is moved to another cgroup, read there,
+	 * and moved back would be kept as being in that one. */
+	if (process_cgroup_number(identity->pidfd, &after) < 0 || after != number)
+		number = 0;
 
 	same = r >= 0 && watch->text && strcmp(watch->text, text) == 0;
 	if (r >= 0 && !same) {

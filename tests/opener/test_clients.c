@@ -20,7 +20,7 @@
 static const char *unit_now;
 static unsigned units_parsed, units_read;
 static enum process_units units_where;
-static uint64_t number_now;
+static uint64_t number_now, number_next; /* the next one from when the text is read on; 0: it stays */
 
 int process_cgroup_open(pid_t pid)
 {
@@ -34,6 +34,8 @@ int process_cgroup_read(int fd, char text[static PROCESS_CGROUP_SIZE])
 {
 	ck_assert_int_ge(fd, 0);
 	units_read++;
+	if (number_next > 0)
+		number_now = number_next;
 	(void)snprintf(text, PROCESS_CGROUP_SIZE, "%s", unit_now);
 	return 0;
 }
@@ -76,6 +78,7 @@ static void setup(void)
 	units_where = PROCESS_UNITS_NAMED;
 	number_now = 0;
 	units_read = units_parsed = 0;
+	number_next = 0;
 	ck_assert_int_eq(clients_new(&clients), 0);
 }
 
@@ -350,6 +353,28 @@ START_TEST(a_new_number_is_a_new_unit)
 }
 END_TEST
 
+/* Moved away, read there, and back where it was. */
+START_TEST(a_number_that_changed_meanwhile_is_none)
+{
+	struct connection one = own_connection();
+
+	need_pidfd();
+	units_where = PROCESS_UNITS_UNIFIED;
+	number_now = 5;
+	ck_is(&one);
+	number_next = 6;
+	unit_now = "two.service";
+	ck_is(&one);
+	ck_assert_str_eq(got->identity.unit, "two.service");
+	number_now = 5;
+	number_next = 0;
+	unit_now = "one.service";
+	ck_is(&one);
+	ck_assert_str_eq(got->identity.unit, "one.service");
+	end(&one);
+}
+END_TEST
+
 /* Who asks is part of the answer: a connection that somebody else accepted is not porterd's, known or not. */
 START_TEST(the_asker_counts)
 {
@@ -420,6 +445,7 @@ int main(void)
 		UNIT_TEST(the_unit_is_the_one_of_now),
 		UNIT_TEST(a_cgroup_is_read_as_often_as_it_takes),
 		UNIT_TEST(a_new_number_is_a_new_unit),
+		UNIT_TEST(a_number_that_changed_meanwhile_is_none),
 		UNIT_TEST(the_asker_counts),
 		UNIT_TEST(a_pair_is_not_kept),
 		UNIT_TEST(a_shortage_is_not_remembered),
