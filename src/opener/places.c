@@ -8,10 +8,15 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/macro.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
 
 void places_init(struct places *places)
 {
@@ -43,11 +48,27 @@ static struct place *find(struct places *places, const char *path, size_t length
 	return NULL;
 }
 
+/* A mount keeps its file system, and its number, since Linux 6.8, is never another's: so the last one need not be looked
+ * at again. */
+static int mount_has_plain_modes(int fd, const struct statx *status)
+{
+	static uint64_t plain_mount;
+	bool known = status->stx_mask & STATX_MNT_ID_UNIQUE;
+	int r;
+
+	if (known && status->stx_mnt_id == plain_mount)
+		return 1;
+	r = pin_has_plain_modes(fd);
+	if (r > 0 && known)
+		plain_mount = status->stx_mnt_id;
+	return r;
+}
+
 /* Opens the directory, if it is guarded: 1; 0: it is not; or -errno. */
 static int place_open(struct place *place, const char *path, size_t length)
 {
 	char parent[PATH_MAX];
-	struct stat status;
+	struct statx status;
 	int r;
 
 	if (length >= sizeof(parent))
@@ -59,19 +80,19 @@ static int place_open(struct place *place, const char *path, size_t length)
 		return place->fd;
 
 	/* An access control list that lets somebody write shows in the group bits, which are its mask. */
-	if (fstat(place->fd, &status) < 0)
+	if (statx(place->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE, &status) < 0)
 		r = -errno;
-	else if (status.st_uid != 0 || (status.st_mode & 022) != 0)
+	else if (status.stx_uid != 0 || (status.stx_mode & 022) != 0)
 		r = 0;
 	else
-		r = pin_has_plain_modes(place->fd);
+		r = mount_has_plain_modes(place->fd, &status);
 	if (r <= 0) {
 		place_drop(place);
 		return r;
 	}
 	place->path = path;
 	place->length = length;
-	place->device = status.st_dev;
+	place->device = makedev(status.stx_dev_major, status.stx_dev_minor);
 	place->fresh = true;
 	place->open_to_root = false;
 	return 1;

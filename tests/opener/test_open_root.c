@@ -3,6 +3,7 @@
  * Opening and examining as root, in a directory that nobody else can write, nor any above it.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -146,6 +147,25 @@ START_TEST(a_copy_is_opened_by_its_reader_alone)
 }
 END_TEST
 
+/* The file's owner may hold a lease on it, and would be given 45 seconds to let go. */
+START_TEST(a_lease_keeps_nobody_waiting)
+{
+	struct grant grant = grant_for("file", GRANT_READ_WRITE);
+	struct identity client = fixture_client(STRANGER + 1, STRANGER + 1);
+	_cleanup_close_ int held = -EBADF;
+
+	fixture_write("file", "content", 0600);
+	ck_assert_int_eq(chown(fixture_path("file"), STRANGER, 0), 0);
+	held = open(fixture_path("file"), O_RDWR | O_CLOEXEC);
+	ck_assert_ptr_ne(signal(SIGIO, SIG_IGN), SIG_ERR);
+	if (fcntl(held, F_SETLEASE, F_WRLCK) < 0)
+		unit_skip("this file system has no leases");
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_BUSY);
+	ck_assert_int_eq(fcntl(held, F_SETLEASE, F_UNLCK), 0);
+	ck_assert_int_eq(open_for(&grant, STRANGER + 1), OPENER_OK);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -156,6 +176,7 @@ int main(void)
 		UNIT_TEST(created_in_a_set_group_directory),
 		UNIT_TEST(a_copy_is_opened_by_its_reader_alone),
 		UNIT_TEST(a_descriptor_opens_doors),
+		UNIT_TEST(a_lease_keeps_nobody_waiting),
 		{ 0 },
 	};
 
