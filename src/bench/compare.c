@@ -227,9 +227,11 @@ static int run_start(const struct compare *compare, struct series *series, struc
 	const char *const programs[2][3] = { { compare->world->porterd, config, NULL }, { compare->world->empty, NULL } };
 	/* A start takes some milliseconds, and the time for it is not the measured one. */
 	unsigned rounds = count_rounds(compare->seconds);
-	int r = world_write_config(compare->world, result->bench->config ? result->bench->config : "");
+	const char *settings = result->bench->config;
+	int r = settings ? world_write_config(compare->world, settings) : 0;
 
-	(void)snprintf(config, sizeof(config), "--config-dir=%s/config", compare->world->directory);
+	/* Without settings there is no file either. */
+	(void)snprintf(config, sizeof(config), "--config-dir=%s%s", compare->world->directory, settings ? "/config" : "");
 	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
 		struct sample samples[2] = {
 			{ .latencies = &series->latencies[0] },
