@@ -218,8 +218,6 @@ enum opener_result examine(const struct grant *grant, const struct identity *cli
 	opened->found = true;
 	opened->device = status.st_dev;
 	opened->inode = status.st_ino;
-	/* No server is asked for it, and only root could hold a lease on it. */
-	opened->prompt = place && S_ISREG(status.st_mode) && status.st_uid == 0;
 
 	if (!type_fits(grant->type, status.st_mode))
 		return opened_refuse(opened, OPENER_WRONG_TYPE, "it is %s", type_name(status.st_mode));

@@ -45,12 +45,8 @@ static int make_blocking(int fd, bool append)
 
 static enum opener_result open_pinned(const struct grant *grant, int pin, struct opened *opened)
 {
-	int blocking = opened->prompt ? 0 : O_NONBLOCK;
-	_cleanup_close_ int fd = pin_reopen(pin, access_flags(grant->access) | O_NOCTTY | blocking);
-	int r = fd < 0 ? fd : 0;
-
-	if (r >= 0 && blocking != 0)
-		r = make_blocking(fd, grant->access == GRANT_APPEND);
+	_cleanup_close_ int fd = pin_reopen(pin, access_flags(grant->access) | O_NOCTTY | O_NONBLOCK);
+	int r = fd < 0 ? fd : make_blocking(fd, grant->access == GRANT_APPEND);
 
 	/* ENXIO and ENODEV: a device node without its device. */
 	if (r == -ENXIO || r == -ENODEV)

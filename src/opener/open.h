@@ -22,7 +22,6 @@ struct opened {
 	enum opener_result result;
 	char reason[OPEN_REASON_SIZE]; /* of a refusal */
 	bool found;		  /* device and inode are known */
-	bool prompt;		  /* opening it waits for nobody */
 	dev_t device;
 	ino_t inode;
 	int memory;    /* a copy's, opened once more, owned; negative: none was made */
