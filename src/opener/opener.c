@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "kernel/sockopt.h"
 #include "opener/peer.h"
+#include "opener/policy_reload.h"
 #include "record/message_id.h"
 
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
@@ -259,57 +260,6 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 	return 0;
 }
 
-/* --- policy ------------------------------------------------------------------------------------------------ */
-
-static void on_policy_error(const struct policy_error *error, void *data)
-{
-	struct opener *opener = data;
-
-	record_begin(opener->recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
-	record_field(opener->recorder, "MESSAGE", error->message);
-	record_field(opener->recorder, "CONFIG_FILE", error->file);
-	if (error->line > 0)
-		record_number(opener->recorder, "CONFIG_LINE", error->line);
-	(void)record_submit(opener->recorder);
-}
-
-static void record_policy(struct opener *opener)
-{
-	record_begin(opener->recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED);
-	record_format(opener->recorder, "MESSAGE", "The policy was read: %zu files may be granted, %zu never",
-		      opener->policy->n_granted, opener->policy->n_grants - opener->policy->n_granted);
-	(void)record_submit(opener->recorder);
-}
-
-static int load_policy(struct opener *opener)
-{
-	int r = policy_load(&opener->policy, &opener->options.source, on_policy_error, opener);
-
-	if (r < 0)
-		return r;
-	opener->service.policy = opener->policy;
-	record_policy(opener);
-	return 0;
-}
-
-static void reload_policy(struct opener *opener)
-{
-	_cleanup_(cleanup_policy) struct policy *policy = NULL, *old = NULL;
-	int r = policy_load(&policy, &opener->options.source, on_policy_error, opener);
-
-	if (r < 0 || policy->n_errors > 0) {
-		record_begin(opener->recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
-		record_format(opener->recorder, "MESSAGE", "The policy was not changed, because %s",
-			      r < 0 ? strerror(-r) : "what was read has errors");
-		(void)record_submit(opener->recorder);
-		return;
-	}
-	old = opener->policy;
-	opener->policy = TAKE_POINTER(policy);
-	opener->service.policy = opener->policy;
-	record_policy(opener);
-}
-
 /* --- signals and ends -------------------------------------------------------------------------------------- */
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
@@ -319,7 +269,8 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
-	reload_policy(opener);
+	policy_renew(&opener->policy, &opener->options.source, opener->recorder);
+	opener->service.policy = opener->policy;
 	tell_ready(opener);
 	return 0;
 }
@@ -438,9 +389,10 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 	if (r >= 0)
 		r = add_sources(opener);
 	if (r >= 0)
-		r = load_policy(opener);
+		r = policy_begin(&opener->policy, &opener->options.source, recorder);
 	if (r < 0)
 		return r;
+	opener->service.policy = opener->policy;
 
 	opener->owner = (struct peer_owner){
 		.loop = &opener->loop,

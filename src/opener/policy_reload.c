@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading the policy, and telling of it.
+ */
+#include "opener/policy_reload.h"
+
+#include "record/message_id.h"
+
+static void on_error(const struct policy_error *error, void *data)
+{
+	struct recorder *recorder = data;
+
+	record_begin(recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
+	record_field(recorder, "MESSAGE", error->message);
+	record_field(recorder, "CONFIG_FILE", error->file);
+	if (error->line > 0)
+		record_number(recorder, "CONFIG_LINE", error->line);
+	(void)record_submit(recorder);
+}
+
+static void record_read(struct recorder *recorder, const struct policy *policy)
+{
+	record_begin(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED);
+	record_format(recorder, "MESSAGE", "The policy was read: %zu files may be granted, %zu never",
+		      policy->n_granted, policy->n_grants - policy->n_granted);
+	(void)record_submit(recorder);
+}
+
+int policy_begin(struct policy **ret, const struct policy_source *source, struct recorder *recorder)
+{
+	int r = policy_load(ret, source, on_error, recorder);
+
+	if (r >= 0)
+		record_read(recorder, *ret);
+	return r;
+}
+
+void policy_renew(struct policy **policy, const struct policy_source *source, struct recorder *recorder)
+{
+	_cleanup_(cleanup_policy) struct policy *renewed = NULL, *old = NULL;
+	int r = policy_load(&renewed, source, on_error, recorder);
+
+	if (r < 0 || renewed->n_errors > 0) {
+		record_begin(recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
+		record_format(recorder, "MESSAGE", "The policy was not changed, because %s",
+			      r < 0 ? strerror(-r) : "what was read has errors");
+		(void)record_submit(recorder);
+		return;
+	}
+	old = *policy;
+	*policy = TAKE_POINTER(renewed);
+	record_read(recorder, *policy);
+}
