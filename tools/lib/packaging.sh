@@ -185,13 +185,14 @@ check_readme()
 	local tree=$work/packaging/readme place
 
 	mkdir -p "$work/packaging" && cp -a --reflink=auto "$trees/trixie" "$tree" || return 1
+	# Not in /root: some tests are other users, who look at what was built.
 	for place in package by-hand; do
-		mkdir "$tree/root/$place" && cp -a "$source.orig" "$tree/root/$place/source" || return 1
+		mkdir "$tree/srv/$place" && cp -a "$source.orig" "$tree/srv/$place/source" || return 1
 	done
 	tree_run "$tree" sh -ec '
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends build-essential
-		apt-get build-dep -y -q --no-install-recommends /root/package/source
+		apt-get build-dep -y -q --no-install-recommends /srv/package/source
 	' || return 1
 	"$source/tests/system/readme" --tree="$tree" && rm -rf "$tree"
 }
