@@ -206,6 +206,31 @@ static bool shape_is_allowed(const char *text, size_t size)
 	return true;
 }
 
+/* The library's reader does not look whether the buffer of a string could be made larger. The string lacks a character
+ * then, so a client gets another file than it asked for; or it lacks its end, and the reader goes on behind it. What
+ * it allocates next is room for the value, and without that it gives up. So when memory was short once while a message
+ * is read, there is none until its end. */
+static bool reading, was_short;
+
+static void *allocate(size_t size)
+{
+	void *memory = was_short ? NULL : malloc(size);
+
+	was_short = reading && !memory;
+	return memory;
+}
+
+static json_t *read_object(const char *text, size_t size)
+{
+	json_t *message;
+
+	json_set_alloc_funcs(allocate, free);
+	reading = true;
+	message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	reading = false;
+	return message;
+}
+
 int varlink_message_parse(const char *text, size_t size, json_t **ret)
 {
 	_cleanup_json_ json_t *message = NULL;
@@ -213,7 +238,11 @@ int varlink_message_parse(const char *text, size_t size, json_t **ret)
 	if (!shape_is_allowed(text, size))
 		return -EBADMSG;
 
-	message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	message = read_object(text, size);
+	if (was_short) {
+		was_short = false;
+		return -ENOMEM;
+	}
 	if (!json_is_object(message))
 		return -EBADMSG;
 

@@ -58,7 +58,7 @@ int varlink_output_copy(struct varlink_output *output, const char *bytes, size_t
 void varlink_output_sent(struct varlink_output *output, size_t size);
 
 /* Parses one message: a JSON object within the limits, no duplicate keys. *ret is owned by the caller.
- * -EBADMSG: it is not such an object. */
+ * -EBADMSG: it is not such an object. -ENOMEM. Sets the JSON library's functions to allocate, to know of the latter. */
 int varlink_message_parse(const char *text, size_t size, json_t **ret);
 
 /* A call's envelope. Strings and parameters belong to the object that it was read from. */
