@@ -23,6 +23,26 @@ static void nested_ready(struct loop_source *source, uint32_t events)
 	loop->event_pending = true;
 }
 
+static int on_nothing(sd_event_source *source, void *data)
+{
+	(void)source;
+	(void)data;
+	return 0;
+}
+
+/* As long as nothing is watched yet: lets sd-event make its list of what has happened. It would do so when something
+ * has, and what it has read of a signal by then is lost if it can't. */
+static int warm_up(sd_event *event)
+{
+	sd_event_source *source = NULL;
+	int r = sd_event_add_defer(event, &source, on_nothing, NULL);
+
+	if (r >= 0)
+		r = sd_event_run(event, 0);
+	sd_event_source_unref(source);
+	return r;
+}
+
 int loop_open(struct loop *loop)
 {
 	_cleanup_close_ int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -33,6 +53,8 @@ int loop_open(struct loop *loop)
 		return -errno;
 
 	r = sd_event_new(&loop->event);
+	if (r >= 0)
+		r = warm_up(loop->event);
 	if (r < 0)
 		return r;
 
