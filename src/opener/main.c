@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/macro.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "kernel/host.h"
 #include "opener/opener.h"
@@ -127,8 +128,9 @@ static int find_users(struct recorder *recorder, const struct options *options, 
 {
 	struct passwd *user;
 
-	errno = 0;
-	user = getpwnam(PORTERD_USER);
+	/* Look-ups take it for granted that there is memory. */
+	errno = -memory_reserve(MEMORY_FOR_LOOK_UP);
+	user = errno ? NULL : getpwnam(PORTERD_USER);
 	if (user)
 		ret->users[ret->n_users++] = user->pw_uid;
 	if (options->config_dir)

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <pwd.h>
 
+#include "base/memory.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "kernel/identity.h"
@@ -155,8 +156,9 @@ static bool compile_id(struct compiler *compiler, enum policy_key key, const cha
 	} else {
 		bool found;
 
-		errno = 0;
-		found = key == KEY_ALLOW_USER ? find_uid(word, ret) : find_gid(word, ret);
+		/* Look-ups take it for granted that there is memory. */
+		errno = -memory_reserve(MEMORY_FOR_LOOK_UP);
+		found = !errno && (key == KEY_ALLOW_USER ? find_uid(word, ret) : find_gid(word, ret));
 		if (!found) {
 			VALUE_ERROR(compiler, key, "there is no %s \"%.64s\"%s%s", kind, word, errno ? ": " : "",
 				    errno ? strerror(errno) : "");

@@ -12,6 +12,7 @@
 #include <libeconf.h>
 #include <stdarg.h>
 
+#include "base/memory.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
 #include "opener/policy_raw.h"
@@ -276,6 +277,10 @@ static int read_values(struct parser *parser, const char *text, size_t size)
 	if (write(fd, text, size) != (ssize_t)size)
 		return -EIO;
 
+	/* libeconf takes it for granted that there is memory, and dies where there is none. */
+	r = memory_reserve(MEMORY_FOR_ECONF(size, parser->line));
+	if (r < 0)
+		return r;
 	pin_proc_path(fd, path);
 	e = econf_readFile(&file, path, "=", "#");
 	if (e == ECONF_NOMEM)

@@ -10,10 +10,12 @@
 #include <libeconf.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/drop_ins.h"
 #include "base/macro.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "porterd/worker.h"
 #include "record/message_id.h"
@@ -137,10 +139,21 @@ static void read_section(struct reader *reader, const char *path, econf_file *fi
 static void read_file(struct reader *reader, const char *path)
 {
 	econf_file *file = NULL;
-	econf_err error = econf_readFile(&file, path, "=", "#");
+	econf_err error;
 	char **groups = NULL;
 	size_t count = 0;
+	struct stat st;
 
+	if (stat(path, &st) < 0) {
+		complain(reader, path, "it can't be read: %s", strerror(errno));
+		return;
+	}
+	/* libeconf takes it for granted that there is memory, and dies where there is none. */
+	if (memory_reserve(MEMORY_FOR_ECONF(st.st_size, st.st_size / 2)) < 0) {
+		complain(reader, path, "it can't be read: %s", strerror(ENOMEM));
+		return;
+	}
+	error = econf_readFile(&file, path, "=", "#");
 	if (error != ECONF_SUCCESS) {
 		complain(reader, path, "it can't be read: %s", econf_errString(error));
 		return;
@@ -170,40 +183,51 @@ static void read_main_file(struct reader *reader)
 			continue;
 		if (asprintf(&path, "%s/" FILE_NAME, reader->directories[i - 1]) < 0) {
 			path = NULL;
+			complain(reader, reader->directories[i - 1], "it can't be read: %s", strerror(ENOMEM));
 			return;
 		}
-		if (access(path, F_OK) < 0)
+		/* Another error is told by who reads it. */
+		if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
 			continue;
 		read_file(reader, path);
 		return;
 	}
 }
 
-static void find_drop_ins(const char *directory, size_t index, struct drop_ins *drop_ins)
+/* 0 or -errno. */
+static int find_drop_ins(const char *path, size_t index, struct drop_ins *drop_ins)
 {
-	_cleanup_free_ char *path = NULL;
 	struct dirent *entry;
-	DIR *stream;
+	DIR *stream = opendir(path);
+	int r = 0;
 
-	if (asprintf(&path, "%s/" DROP_IN_DIRECTORY, directory) < 0) {
-		path = NULL;
-		return;
-	}
-	stream = opendir(path);
-	while (stream && (entry = readdir(stream)))
+	if (!stream)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	for (errno = 0; r >= 0 && (entry = readdir(stream)); errno = 0)
 		if (drop_in_is_name(entry->d_name))
-			(void)drop_ins_add(drop_ins, entry->d_name, index, DROP_INS_MAX);
-	if (stream)
-		(void)closedir(stream);
+			r = drop_ins_add(drop_ins, entry->d_name, index, DROP_INS_MAX);
+	if (r >= 0)
+		r = -errno;
+	(void)closedir(stream);
+	return r;
 }
 
 static void read_drop_ins(struct reader *reader)
 {
 	_cleanup_(drop_ins_clear) struct drop_ins drop_ins = { 0 };
 
-	for (size_t i = 0; i < DIRECTORIES_MAX; i++)
-		if (reader->directories[i])
-			find_drop_ins(reader->directories[i], i, &drop_ins);
+	for (size_t i = 0; i < DIRECTORIES_MAX; i++) {
+		_cleanup_free_ char *path = NULL;
+		int r;
+
+		if (!reader->directories[i])
+			continue;
+		if (asprintf(&path, "%s/" DROP_IN_DIRECTORY, reader->directories[i]) < 0)
+			path = NULL;
+		r = path ? find_drop_ins(path, i, &drop_ins) : -ENOMEM;
+		if (r < 0)
+			complain(reader, path ? path : reader->directories[i], "it can't be read: %s", strerror(-r));
+	}
 	drop_ins_sort(&drop_ins);
 	for (size_t i = 0; i < drop_ins.count; i++) {
 		const struct drop_in *one = &drop_ins.items[i];
@@ -211,8 +235,10 @@ static void read_drop_ins(struct reader *reader)
 
 		if (asprintf(&path, "%s/" DROP_IN_DIRECTORY "/%s", reader->directories[one->directory], one->name) < 0)
 			path = NULL;
-		else
+		if (path)
 			read_file(reader, path);
+		else
+			complain(reader, one->name, "it can't be read: %s", strerror(ENOMEM));
 	}
 }
 
