@@ -1,0 +1,550 @@
+# SPDX-License-Identifier: MIT
+"""Each system call of a program fails in turn with each errno that it may return, and so does each allocation.
+
+A conversation has steps. For each call that a step makes, and each errno, the program is started anew, does that step
+with that fault, and then has to serve everybody as before. A row of the table is a step, a call, an errno, and all
+outcomes that there were, whichever of the calls of that name it was:
+
+  served         as without the fault
+  told NAME      the error that the client got
+  closed         the client's connection ended
+  dropped        a datagram that nobody answered
+  exit N         the program ended with this status, and said why
+  exit N unsaid  the same, but nothing was said
+
+What is not allowed ends the test: a signal, an answer that is wrong, silence on a connection, descriptors that stay, a
+program that ends while it serves, or one that does not serve the next client."""
+
+import errno
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+
+_ROOT = os.environ.get("TOP_SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(_ROOT, "tests", "integration"))
+
+from harness import *  # noqa: E402
+
+NAME, HEADER, CALL, CALLS_MAX = 24, "=24sIiIIII", "=24sII", 512
+PLAN_SIZE = struct.calcsize(HEADER) + CALLS_MAX * struct.calcsize(CALL)
+
+E = errno
+_SHORT = (E.ENOMEM, E.EMFILE, E.ENFILE)
+_PATH = (E.EACCES, E.ELOOP, E.ENOENT, E.ENOTDIR, E.ENOMEM, E.EIO)
+_OPEN = _PATH + (E.EMFILE, E.ENFILE, E.EINTR, E.EAGAIN, E.ENXIO, E.EPERM, E.EROFS)
+_SEND = (E.EAGAIN, E.EINTR, E.ENOMEM, E.ENOBUFS, E.EPIPE, E.ECONNRESET, E.EMSGSIZE)
+_RECEIVE = (E.EAGAIN, E.EINTR, E.ENOMEM, E.ENOBUFS, E.ECONNRESET)
+_TAKE = (E.EPERM, E.ENOMEM, E.ENOSPC, E.EDQUOT, E.EROFS, E.EIO)
+# What each call may say in these programs; not what it says of arguments that are wrong.
+ERRORS = {
+    "accept4": (E.EAGAIN, E.ECONNABORTED, E.EINTR, E.EMFILE, E.ENFILE, E.ENOBUFS, E.ENOMEM, E.EPERM, E.EPROTO),
+    "access": _PATH,
+    "brk": (E.ENOMEM,),
+    "close": (E.EINTR, E.EIO),
+    "connect": (E.EAGAIN, E.ECONNREFUSED, E.EACCES, E.ENOENT, E.ENOMEM, E.EINTR, E.EPROTOTYPE),
+    "copy_file_range": (E.EIO, E.ENOMEM, E.ENOSPC, E.EXDEV, E.EOPNOTSUPP, E.EINVAL),
+    "dup": _SHORT,
+    "epoll_create1": _SHORT,
+    "epoll_ctl": (E.ENOMEM, E.ENOSPC),
+    "epoll_pwait": (E.EINTR,),
+    "epoll_pwait2": (E.EINTR, E.ENOSYS, E.EPERM),
+    "epoll_wait": (E.EINTR,),
+    "fallocate": (E.ENOSPC, E.EINTR, E.EIO),
+    "fchmod": _TAKE,
+    "fchown": _TAKE,
+    "fcntl": (E.EMFILE, E.ENOMEM, E.EPERM, E.EBUSY, E.EAGAIN),
+    "fgetxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.ERANGE),
+    "flock": (E.EINTR, E.ENOMEM, E.EWOULDBLOCK),
+    "fsetxattr": _TAKE + (E.ENOTSUP,),
+    "fstat": (E.ENOMEM, E.EIO, E.EACCES),
+    "fstatfs": (E.EINTR, E.EIO, E.ENOMEM, E.ENOSYS),
+    "ftruncate": (E.EINTR, E.EIO, E.EFBIG, E.EPERM, E.ENOSPC),
+    "getdents64": (E.ENOENT, E.ENOMEM, E.EIO),
+    "getpeername": (E.ENOTCONN, E.ENOBUFS),
+    "getrandom": (E.EINTR, E.EAGAIN, E.ENOSYS),
+    "getsockname": (E.ENOBUFS,),
+    "getsockopt": (E.ENOBUFS, E.ENOMEM, E.ENOPROTOOPT, E.ESRCH, E.ENODATA, E.ERANGE, E.EMFILE),
+    "getxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.EACCES, E.ERANGE),
+    "ioctl": (E.ENOTTY, E.ENOMEM, E.EIO),
+    "lgetxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.EACCES, E.ERANGE),
+    "linkat": _TAKE + (E.EEXIST, E.ENOENT, E.EACCES),
+    "lseek": (E.ESPIPE, E.EIO),
+    "madvise": (E.EAGAIN, E.ENOMEM),
+    "memfd_create": _SHORT,
+    "mmap": (E.ENOMEM, E.EAGAIN, E.ENFILE),
+    "mprotect": (E.ENOMEM, E.EACCES),
+    "mremap": (E.ENOMEM, E.EAGAIN),
+    "munmap": (E.ENOMEM,),
+    "newfstatat": _PATH,
+    "openat": _OPEN,
+    "openat2": _OPEN + (E.EXDEV, E.ENOSYS),
+    "open": _OPEN,
+    "pidfd_open": _SHORT + (E.ESRCH, E.ENOSYS, E.EINVAL),
+    "pipe2": (E.EMFILE, E.ENFILE),
+    "poll": (E.EINTR, E.ENOMEM),
+    "ppoll": (E.EINTR, E.ENOMEM),
+    "prctl": (E.EINVAL, E.EPERM),
+    "pread64": (E.EINTR, E.EIO, E.ENOMEM),
+    "prlimit64": (E.EPERM,),
+    "pwrite64": (E.EINTR, E.EIO, E.ENOSPC, E.EFBIG),
+    "read": (E.EINTR, E.EIO, E.ENOMEM, E.EISDIR, E.ESRCH),
+    # From a signalfd or timerfd.
+    "read event": (E.EINTR, E.EAGAIN),
+    "readlink": _PATH,
+    "readlinkat": _PATH,
+    "readv": (E.EINTR, E.EIO, E.ENOMEM, E.EAGAIN),
+    "recvfrom": _RECEIVE,
+    "recvmmsg": _RECEIVE,
+    "recvmsg": _RECEIVE,
+    "rt_sigaction": (),
+    "sendfile": (E.EINTR, E.EIO, E.ENOMEM, E.EAGAIN, E.EINVAL),
+    "sendmmsg": _SEND + (E.ECONNREFUSED, E.ENOENT, E.ETOOMANYREFS),
+    "sendmsg": _SEND + (E.ECONNREFUSED, E.ENOENT, E.ETOOMANYREFS),
+    "sendto": _SEND + (E.ECONNREFUSED, E.ENOENT),
+    "setsockopt": (E.ENOMEM, E.EPERM, E.ENOPROTOOPT, E.EINVAL),
+    "setxattr": _TAKE + (E.ENOTSUP,),
+    "shutdown": (E.ENOTCONN,),
+    "signalfd4": _SHORT + (E.ENODEV,),
+    "socket": (E.EMFILE, E.ENFILE, E.ENOBUFS, E.ENOMEM, E.EACCES),
+    "splice": (E.EAGAIN, E.EINTR, E.ENOMEM, E.EINVAL, E.EPIPE),
+    "statx": _PATH + (E.ENOSYS,),
+    "timerfd_create": _SHORT + (E.ENODEV, E.EPERM),
+    "unlinkat": _PATH,
+    "write": (E.EAGAIN, E.EINTR, E.EIO, E.ENOSPC, E.EPIPE),
+    "writev": _SEND,
+    # All ways to allocate memory.
+    "malloc": (E.ENOMEM,),
+}
+# These have no errno, or none for what these programs ask.
+NEVER = {"alarm", "arch_prctl", "clock_gettime", "exit", "exit_group", "futex", "getegid", "geteuid", "getgid",
+         "getpid", "getppid", "getresgid", "getresuid", "getrlimit", "gettid", "getuid", "sched_getaffinity", "time",
+         "timerfd_settime", "umask"}
+
+# The daemon waits for nothing, and nobody got an answer: none will come. Above the rest of a listener after a shortage,
+# and the tick by which porterd does what is left over.
+SILENCE = 2.5
+
+
+LIBRARY = os.path.join(BUILD, "tests", "faults", ".libs", "faults.so")
+# One of so many is made in a usual run; FAULTS=all makes all.
+SAMPLE = 1 if os.environ.get("FAULTS") == "all" else 12
+PROCESSES = min(2, len(os.sched_getaffinity(0)))
+
+
+class Plan:
+    """What the library counts and makes fail."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "plan")
+        with open(self.path, "wb") as file:
+            file.truncate(PLAN_SIZE)
+        with open(self.path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), PLAN_SIZE)
+        self.counted = None
+
+    def begin(self, fault=None):
+        """Counts from here; the fault is of what comes now."""
+        # The number last: it makes the fault take effect.
+        call, number, error = fault or ("", 0, 0)
+        self.memory[struct.calcsize(HEADER):] = bytes(PLAN_SIZE - struct.calcsize(HEADER))
+        self.memory[28:36] = struct.pack("=iI", error, 0)
+        self.memory[:NAME] = call.encode().ljust(NAME, b"\0")
+        self.memory[24:28] = struct.pack("=I", number)
+        self.counted = None
+
+    def end(self):
+        """What comes now is neither counted nor made fail."""
+        self.memory[24:28] = bytes(4)
+        if self.counted is None:
+            self.counted = self._counts()
+
+    @property
+    def failed(self):
+        return struct.unpack_from("=I", self.memory, 32)[0]
+
+    @property
+    def waits(self):
+        return struct.unpack_from("=I", self.memory, 36)[0]
+
+    def _counts(self):
+        found = {}
+        for name, count, _ in struct.iter_unpack(CALL, self.memory[struct.calcsize(HEADER):]):
+            if name[0] == 0:
+                break
+            found[name.rstrip(b"\0").decode()] = count
+        return found
+
+
+class Ended(Exception):
+    """The program has ended."""
+
+
+class Wrong(Exception):
+    """What must not be, whatever fails."""
+
+
+class Daemon:
+    """The program under test with its sockets: (name, kind) by path in its directory."""
+
+    def __init__(self, directory, program, arguments, sockets, plan, fault=None):
+        self.directory, self.plan = directory, plan
+        self.notify = socket.socket(socket.AF_UNIX, DATAGRAM)
+        path = os.path.join(directory, "notify")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.notify.bind(path)
+        self.notify.setblocking(False)
+        self.log_path = os.path.join(directory, "log")
+        log = os.open(self.log_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
+        environment = {name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"}
+        environment.update(LD_PRELOAD=LIBRARY, FAULT_PLAN=plan.path, NOTIFY_SOCKET=path,
+                           LISTEN_FDS=str(len(sockets)), LISTEN_FDNAMES=":".join(name for name, _ in sockets))
+        plan.begin(fault)
+        plan.memory[36:40] = bytes(4)
+        self.status = None
+        self.marked = 0
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for number, (_, one) in enumerate(sockets):
+                    os.dup2(one.fileno(), 100 + number, inheritable=False)
+                os.dup2(log, 2)
+                os.dup2(os.open("/dev/null", os.O_RDWR), 0)
+                os.dup2(0, 1)
+                for number in range(len(sockets)):
+                    os.dup2(100 + number, 3 + number, inheritable=True)
+                environment["LISTEN_PID"] = str(os.getpid())
+                os.execve(program, [program, *arguments], environment)
+            finally:
+                os._exit(97)
+        os.close(log)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def has_ended(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def is_idle(self):
+        return self.plan.waits % 2 == 1
+
+    def settle(self):
+        """Returns when it waits for events and does nothing else for a moment."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            before = self.plan.waits
+            if before % 2 == 1:
+                time.sleep(0.0003)
+                if self.plan.waits == before:
+                    return
+            elif self.has_ended():
+                raise Ended
+            else:
+                time.sleep(0.0001)
+            if time.monotonic() > end:
+                raise Wrong("it neither waits nor ends")
+
+    def wait_for(self, client, silence=SILENCE):
+        """Until there is something to receive: True, or False when the daemon leaves it at that."""
+        end = None
+        last = time.monotonic() + PATIENCE
+        while not select.select([client], [], [], 0.02)[0]:
+            if self.has_ended():
+                # What it has sent last is still there.
+                return bool(select.select([client], [], [], 0)[0])
+            # It must have woken up since: on a busy machine that takes longer than silence.
+            if end is None and self.plan.waits > self.marked + 1 and self.is_idle():
+                end = time.monotonic() + silence
+            if time.monotonic() > (last if end is None else end):
+                return False
+        return True
+
+    def mark(self):
+        """What is waited for comes from here on."""
+        self.marked = self.plan.waits
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def states(self):
+        said = []
+        while True:
+            try:
+                said.append(self.notify.recv(4096).decode())
+            except BlockingIOError:
+                return said
+
+    def stop(self):
+        """Its status, when it was told to end."""
+        if self.has_ended():
+            return self.status
+        os.kill(self.pid, signal.SIGTERM)
+        end = time.monotonic() + PATIENCE
+        while not self.has_ended():
+            if time.monotonic() > end:
+                raise Wrong("it does not end after SIGTERM")
+            time.sleep(0.0003)
+        return self.status
+
+    def close(self):
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.notify.close()
+
+
+def told(name):
+    return "told " + name.rsplit(".", 1)[-1]
+
+
+class Conversation:
+    """Steps of a program. Subclasses have: start(plan, fault) -> Daemon, steps {name: function(daemon) -> outcome},
+    and check(daemon), which raises Wrong unless everybody is served."""
+
+    steps = {}
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="porterd-faults-")
+        os.chmod(self.directory, 0o755)
+        self.plan = Plan(self.directory)
+        self.allowed_fds = {}
+
+    def run(self, step, fault=None):
+        """(outcome, what it called). Raises Wrong."""
+        daemon = self.start(self.plan, fault if step == "start" else None)
+        try:
+            try:
+                outcome = self.first_outcome(daemon, step, fault)
+            except Ended:
+                daemon.has_ended()
+                outcome = self.ended(daemon)
+            self.plan.end()
+            counts = self.plan.counted
+            if outcome.startswith("exit") and step not in ("start", "stop"):
+                raise Wrong(f"it ended: {outcome}")
+            if daemon.status is None:
+                self.after(daemon, step, fault)
+            if "Sanitizer" in daemon.log() or "runtime error" in daemon.log():
+                raise Wrong("a sanitizer found something")
+            return outcome, counts
+        except Ended:
+            daemon.has_ended()
+            raise Wrong(f"it ended: {daemon.status}") from None
+        except Wrong:
+            for line in daemon.log().splitlines()[-10:]:
+                print(f"# log: {line}", flush=True)
+            raise
+        finally:
+            daemon.close()
+
+    def first_outcome(self, daemon, step, fault):
+        daemon.settle()
+        if step == "start":
+            return self.steps[step](self, daemon)
+        self.plan.begin(fault)
+        if step == "stop":
+            daemon.stop()
+            return self.ended(daemon)
+        outcome = self.steps[step](self, daemon)
+        daemon.settle()
+        return outcome
+
+    def ended(self, daemon):
+        status = daemon.status
+        if status < 0 or status >= 97:
+            raise Wrong(f"it ended by signal {-status}" if status < 0 else f"it ended with status {status}")
+        return f"exit {status}" + ("" if status == 0 or daemon.log() else " unsaid")
+
+    def after(self, daemon, step, fault):
+        """The next client is served, nothing stays, and it ends well."""
+        end = time.monotonic() + PATIENCE
+        while not self.check(daemon):
+            if time.monotonic() > end:
+                raise Wrong("others are not served afterwards")
+            time.sleep(0.05)
+        daemon.settle()
+        if fault is None:
+            self.allowed_fds[step] = daemon.fds()
+        while daemon.fds() > self.allowed_fds[step]:
+            if time.monotonic() > end:
+                raise Wrong(f"{daemon.fds()} descriptors in place of {self.allowed_fds[step]}")
+            time.sleep(0.01)
+        daemon.stop()
+        if daemon.status != 0:
+            raise Wrong(f"it ended by {daemon.status} in the end")
+
+    def hears_ready(self, daemon):
+        states = []
+
+        def told_ready():
+            if daemon.has_ended():
+                raise Ended
+            states.extend(daemon.states())
+            return any("READY=1" in state for state in states)
+        eventually(told_ready, "READY=1")
+
+    def faults(self, step, counts):
+        for call, count in sorted(counts.items()):
+            if call not in ERRORS and call not in NEVER:
+                raise Wrong(f"{step}: nobody has said how {call} fails")
+            for error in ERRORS.get(call, ()):
+                for number in range(1, count + 1):
+                    yield call, number, error
+
+    def inject(self, step, share, sharers):
+        """One part of the faults of a step: (rows, how many, what is wrong)."""
+        rows, wrong, injected = {}, [], 0
+        # At first it may make calls that it makes once.
+        for outcome, counts in [self.run(step) for _ in range(2)]:
+            equal(outcome, "exit 0" if step == "stop" else "served", f"{step} without a fault")
+        for call, nth, error in self.faults(step, counts):
+            number = zlib.crc32(f"{step} {call} {nth} {error}".encode())
+            if number % SAMPLE or number // SAMPLE % sharers != share:
+                continue
+            try:
+                outcome, _ = self.run(step, (call, nth, error))
+            except (Wrong, AssertionError, OSError) as what:
+                wrong.append(f"{step}, {call} number {nth}, {errno.errorcode[error]}: {what}")
+                continue
+            # Not each run makes as many calls of a kind.
+            if self.plan.failed:
+                injected += 1
+                rows.setdefault(f"{step}\t{call}\t{errno.errorcode[error]}", set()).add(outcome)
+        return {row: sorted(outcomes) for row, outcomes in rows.items()}, injected, wrong
+
+    def close(self):
+        shutil.rmtree(self.directory)
+
+
+def _share(conversation, steps, share, sharers, pipe):
+    try:
+        talk = conversation()
+        try:
+            result = {"steps": {step: talk.inject(step, share, sharers) for step in steps}}
+        finally:
+            talk.close()
+    except BaseException:  # the parent tells about it
+        result = {"error": traceback.format_exc()}
+    with os.fdopen(pipe, "w") as file:
+        json.dump(result, file)
+
+
+class Results:
+    """What all steps gave; found out when it is asked for first."""
+
+    def __init__(self, conversation):
+        self.conversation = conversation
+        self.steps = None
+
+    def of(self, step):
+        if self.steps is None:
+            self.steps = self.find_out()
+        return self.steps[step]
+
+    def find_out(self):
+        wanted = [step for step in self.conversation.steps
+                  if not sys.argv[1:] or step.replace(" ", "_") in sys.argv[1:]]
+        pipes = []
+        for share in range(PROCESSES):
+            reader, writer = os.pipe()
+            if os.fork() == 0:
+                _share(self.conversation, wanted, share, PROCESSES, writer)
+                os._exit(0)
+            os.close(writer)
+            pipes.append(os.fdopen(reader))
+        steps = {step: ({}, 0, []) for step in wanted}
+        for pipe in pipes:
+            part = json.load(pipe)
+            os.wait()
+            if "error" in part:
+                print(part["error"])
+                sys.exit(1)
+            for step, (rows, injected, wrong) in part["steps"].items():
+                all_rows, before, all_wrong = steps[step]
+                for row, outcomes in rows.items():
+                    all_rows[row] = sorted({*all_rows.get(row, []), *outcomes})
+                steps[step] = (all_rows, before + injected, all_wrong + wrong)
+        return steps
+
+
+def made_with():
+    """What the calls and their outcomes depend on: the libraries' own names, which hold their versions."""
+    libraries = subprocess.run(["ldd", PORTERD], stdout=subprocess.PIPE, check=True).stdout.decode()
+    names = [os.uname().machine, "root" if os.geteuid() == 0 else "user"]
+    for library in ("libjansson", "libsystemd", "libeconf"):
+        path = re.search(rf"=> (\S*/{library}\.so\S*)", libraries)
+        names.append(os.path.basename(os.path.realpath(path.group(1))) if path else f"no {library}")
+    return ", ".join([*names, os.confstr("CS_GNU_LIBC_VERSION")])
+
+
+class Table:
+    """The recorded outcomes, in a file named as the program. TEST_RECORD=yes writes it, best with FAULTS=all."""
+
+    def __init__(self, name):
+        self.path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".txt")
+
+    def write(self, rows):
+        with open(self.path, "w") as file:
+            file.write(f"# {made_with()}\n")
+            file.writelines(f"{row}\t{', '.join(outcomes)}\n" for row, outcomes in rows.items())
+
+    def compare(self, rows):
+        with open(self.path) as file:
+            lines = file.read().splitlines()
+        if lines[0] != f"# {made_with()}":
+            raise Skip(f"recorded with {lines[0][2:]}")
+        recorded = dict(line.rsplit("\t", 1) for line in lines[1:])
+        wrong = [f"{row}: {', '.join(outcomes)}; recorded: {recorded.get(row, 'nothing')}"
+                 for row, outcomes in rows.items() if not {*outcomes} <= {*recorded.get(row, "").split(", ")}]
+        if SAMPLE == 1:
+            wrong += [f"{row} did not happen" for row in recorded if row not in rows]
+        if wrong:
+            raise AssertionError("not as recorded:\n" + "\n".join(wrong))
+
+
+def tests_of(conversation):
+    """A test for each step, and one that compares what became of all faults with what was recorded."""
+    results = Results(conversation)
+    table = Table(conversation.__name__.lower())
+
+    def judge(step):
+        if os.uname().machine not in ("x86_64", "aarch64"):
+            raise Skip("the library does not know this machine's system calls")
+        if not os.path.exists(LIBRARY) or WRAPPER or b"__asan_init" in open(PORTERD, "rb").read():
+            raise Skip("nothing can be preloaded here")
+        rows, injected, wrong = results.of(step)
+        print(f"# {injected} faults, {len(rows)} rows")
+        for row, outcomes in sorted(rows.items()):
+            print(f"# {row}\t{', '.join(outcomes)}")
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def as_recorded():
+        if results.steps is None:
+            raise Skip("nothing was injected")
+        rows = {row: outcomes for step in conversation.steps
+                for row, outcomes in sorted(results.steps[step][0].items())}
+        if os.environ.get("TEST_RECORD") == "yes":
+            table.write(rows)
+        table.compare(rows)
+
+    for step in conversation.steps:
+        def one(step=step):
+            judge(step)
+        one.__name__ = step.replace(" ", "_")
+        test(one)
+    test(as_recorded)
+    main()
