@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/macro.h"
 
-#define SECONDS_MAX (366U * 24 * 3600)
+#define SECONDS_MAX (UINT64_C(366) * 24 * 3600)
 
 int number_parse(const char *text, size_t size, uint64_t max, uint64_t *ret)
 {

@@ -81,7 +81,7 @@ static double print_panel(FILE *out, const struct panel *panel, double y)
 	print_text(out, MARGIN, y + 16, "font-size=\"15\" font-weight=\"bold\"", panel->title);
 	print_text(out, MARGIN, y + 33, "font-size=\"11\" fill=\"#666\"", panel->about);
 	y += PANEL_HEAD;
-	for (size_t i = 0; i < panel->n_rows; i++, y += ROW_HEIGHT) {
+	for (size_t i = 0; i < panel->n_rows; i++) {
 		const struct row *row = &panel->rows[i];
 		double length = room * place_on_axis(panel, row->value, smallest, largest);
 		double mark = LABEL_WIDTH + room * place_on_axis(panel, row->mark, smallest, largest);
@@ -94,6 +94,7 @@ static double print_panel(FILE *out, const struct panel *panel, double y)
 				      "stroke-width=\"2\"/>\n", mark, mark, y - 3, y + BAR_HEIGHT + 3);
 		print_text(out, fmax(LABEL_WIDTH + length, row->mark > 0 ? mark : 0) + 6, y + BAR_HEIGHT - 4, "",
 			   row->text);
+		y += ROW_HEIGHT;
 	}
 	return y + MARGIN;
 }

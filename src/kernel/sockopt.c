@@ -152,6 +152,6 @@ size_t sockopt_packet_max(void)
 	/* 212,992 bytes is wmem_default and wmem_max of an untuned kernel. */
 	if (fd < 0 || sockopt_grow_send_buffer(fd) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0 || size <= 0)
-		return 2 * 212992;
+		return (size_t)2 * 212992;
 	return (size_t)size;
 }

@@ -59,7 +59,7 @@ static int credentials_parse_groups(const json_t *object, struct porter_credenti
 static int credentials_parse(const json_t *object, struct porter_credentials **ret)
 {
 	_cleanup_(cleanup_porter_credentials) struct porter_credentials *credentials = NULL;
-	json_int_t uid, gid, pid;
+	json_int_t uid = 0, gid = 0, pid = 0;
 	int r;
 
 	credentials = calloc(1, sizeof(*credentials));

@@ -22,7 +22,7 @@ static void make_printable(char *text)
 static void add_sentence(struct recorder *recorder, const struct audit_entry *entry, const char *path)
 {
 	const struct identity *client = entry->client;
-	bool granted = entry->granted, known = client->known & IDENTITY_CREDENTIALS;
+	bool granted = entry->granted && entry->grant, known = client->known & IDENTITY_CREDENTIALS;
 	char file[OPENER_LABEL_SIZE], uid[NUMBER_TEXT_SIZE], pid[NUMBER_TEXT_SIZE];
 	const char *unit = known ? client->unit : NULL;
 

@@ -49,10 +49,12 @@ static _printf_(3, 4) void line_error(struct parser *parser, const char *section
 
 static bool label_is_valid(const char *label, size_t length)
 {
+	static const char others[] = { '.', '_', '@', ':', '+', '-' };
+
 	if (length == 0 || length >= OPENER_LABEL_SIZE)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if (!isalnum((unsigned char)label[i]) && !memchr("._@:+-", label[i], 6))
+		if (!isalnum((unsigned char)label[i]) && !memchr(others, label[i], sizeof(others)))
 			return false;
 	return true;
 }
@@ -143,6 +145,7 @@ static int scan_section(struct parser *parser, const char *text, size_t length)
 	section->line = parser->line;
 
 	index = (size_t)(section - parser->raw->sections);
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): grow_given() has made room for it. */
 	if (GIVEN(parser, index, N_KEYS) > 0)
 		line_error(parser, name, "the section was already begun in line %u", GIVEN(parser, index, N_KEYS));
 	GIVEN(parser, index, N_KEYS) = parser->line;

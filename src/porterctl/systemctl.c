@@ -113,7 +113,7 @@ int systemctl_show(const char *const *units, const char *properties, json_t **re
 	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	int r, status;
-	pid_t pid;
+	pid_t pid = -1;
 
 	fd = start(units, properties, &pid);
 	if (fd < 0)

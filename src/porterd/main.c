@@ -79,7 +79,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case OPTION_EXIT_IDLE:
 			if (number_parse_seconds(optarg, &options->server.idle_usec) < 0) {
-				fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds up to a year\n", optarg);
+				(void)fprintf(stderr, "porterd: --exit-idle=%s is not a number of seconds up to a year\n", optarg);
 				return EX_USAGE;
 			}
 			break;
@@ -97,7 +97,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "porterd: it takes no arguments, but '%s' is one\n", argv[optind]);
+		(void)fprintf(stderr, "porterd: it takes no arguments, but '%s' is one\n", argv[optind]);
 		return EX_USAGE;
 	}
 	return -1;
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
 		return status;
 	r = host ? host_enter(host) : 0;
 	if (r < 0) {
-		fprintf(stderr, "porterd: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
+		(void)fprintf(stderr, "porterd: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
 		return EX_CONFIG;
 	}
 
@@ -377,7 +377,7 @@ int main(int argc, char **argv)
 
 	r = recorder_new(&recorder, "porterd");
 	if (r < 0) {
-		fprintf(stderr, "porterd: Can't start: %s\n", strerror(-r));
+		(void)fprintf(stderr, "porterd: Can't start: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
 

@@ -36,6 +36,7 @@ static void unlink_call(struct opener_call *call)
 	if (call->previous)
 		call->previous->next = call->next;
 	else
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who is in the list has its client. */
 		client->first = call->next;
 	if (call->next)
 		call->next->previous = call->previous;
@@ -169,7 +170,7 @@ static int send_call(struct opener_client *client, struct opener_call *call, con
 {
 	struct iovec parts[] = {
 		{ &call->request, sizeof(call->request) },
-		{ (void *)(uintptr_t)labels, call->request.count * OPENER_LABEL_SIZE },
+		{ (void *)(uintptr_t)labels, (size_t)call->request.count * OPENER_LABEL_SIZE },
 	};
 	ssize_t sent = sockio_send_fds(client->source.fd, parts, ELEMENTSOF(parts), &call->client_fd, 1,
 				       MSG_DONTWAIT);
