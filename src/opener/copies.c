@@ -4,64 +4,63 @@
  */
 #include "opener/copies.h"
 
-#include <fcntl.h>
 #include <stdint.h>
+#include <sys/inotify.h>
 
 #include "base/macro.h"
+#include "kernel/pin.h"
 
 struct copy {
-	int fd;
+	int watch;
 	uid_t uid;
 	size_t size;
 };
 
 struct copies {
-	size_t max, count;
-	struct copy list[];
+	int inotify_fd; /* owned; negative: there was none to be had */
+	size_t count;
+	struct copy list[COPIES_MAX];
 };
 
-int copies_new(struct copies **ret, size_t max)
+int copies_new(struct copies **ret)
 {
-	max = MIN_OF(max, (size_t)COPIES_MAX);
-	*ret = calloc(1, sizeof(struct copies) + max * sizeof(struct copy));
+	*ret = calloc(1, sizeof(struct copies));
 	if (!*ret)
 		return -ENOMEM;
-	(*ret)->max = max;
+	/* Root's processes share a number of them. Without one no copy is made, but all else goes on. */
+	(*ret)->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	return 0;
 }
 
 struct copies *copies_free(struct copies *copies)
 {
-	if (!copies)
-		return NULL;
-	for (size_t i = 0; i < copies->count; i++)
-		fd_close(copies->list[i].fd);
+	if (copies)
+		fd_close(copies->inotify_fd);
 	free(copies);
 	return NULL;
 }
 
-/* The kernel gives a lease for writing only on what has no other open file: neither the receiver's, nor one on its way
- * through a socket, nor one that is mapped. */
-static bool is_ours_alone(int fd)
+static void forget(struct copies *copies, int watch)
 {
-	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
-		return false;
-	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
-	return true;
+	for (size_t i = 0; i < copies->count; i++)
+		if (copies->list[i].watch == watch) {
+			copies->list[i] = copies->list[--copies->count];
+			return;
+		}
 }
 
+/* A lease would tell of open files alone, and O_PATH (from /proc/self/fd) keeps the memory as well without being one:
+ * a watch ends with the last of whatever leads to the file, and tells that once. */
 bool copies_sweep(struct copies *copies)
 {
-	size_t left = 0;
+	struct inotify_event events[64];
+	ssize_t size;
 
-	for (size_t i = 0; i < copies->count; i++) {
-		if (is_ours_alone(copies->list[i].fd))
-			fd_close(copies->list[i].fd);
-		else
-			copies->list[left++] = copies->list[i];
-	}
-	copies->count = left;
-	return left > 0;
+	while (copies->count > 0 && (size = read(copies->inotify_fd, events, sizeof(events))) > 0)
+		for (size_t i = 0; i < (size_t)size / sizeof(events[0]); i++)
+			if (events[i].mask & IN_IGNORED)
+				forget(copies, events[i].wd);
+	return copies->count > 0;
 }
 
 static bool has_room(const struct copies *copies, uid_t uid, size_t size)
@@ -75,18 +74,29 @@ static bool has_room(const struct copies *copies, uid_t uid, size_t size)
 		user_bytes += copies->list[i].size;
 		user_count++;
 	}
-	return copies->count < copies->max && bytes <= COPIES_BYTES_MAX && user_count <= COPIES_USER_MAX &&
+	return copies->count < COPIES_MAX && bytes <= COPIES_BYTES_MAX && user_count <= COPIES_USER_MAX &&
 	       user_bytes <= COPIES_USER_BYTES_MAX;
 }
 
 int copies_add(struct copies *copies, uid_t uid, int fd, size_t size)
 {
+	char path[PIN_PROC_PATH_SIZE];
+	int watch;
+
 	if (!has_room(copies, uid, size))
 		(void)copies_sweep(copies);
-	if (!has_room(copies, uid, size)) {
-		fd_close(fd);
+	if (!has_room(copies, uid, size))
 		return -EDQUOT;
-	}
-	copies->list[copies->count++] = (struct copy){ .fd = fd, .uid = uid, .size = size };
+
+	if (copies->inotify_fd < 0)
+		copies->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (copies->inotify_fd < 0)
+		return -errno;
+	pin_proc_path(fd, path);
+	/* It has no name that could be moved, so of this comes nothing, but the watch's end. */
+	watch = inotify_add_watch(copies->inotify_fd, path, IN_MOVE_SELF);
+	if (watch < 0)
+		return -errno;
+	copies->list[copies->count++] = (struct copy){ .watch = watch, .uid = uid, .size = size };
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* So many at the most, fewer where the opener may have few descriptors: each is one of its own, too. */
+/* So many at the most. */
 #define COPIES_MAX 1024
 #define COPIES_BYTES_MAX ((size_t)256 << 20)
 /* One user has a quarter of the bytes, and of the copies as many as one request may ask for. */
@@ -18,12 +18,12 @@
 
 struct copies;
 
-int copies_new(struct copies **ret, size_t max);
+int copies_new(struct copies **ret);
 struct copies *copies_free(struct copies *copies);
 
-/* Notes a copy that is about to be handed to a user: `fd` is an open file of its own, for reading, and was opened as
- * the receiver's was: that one of memfd_create(2) itself can have no lease. 0, or -EDQUOT if that is more than the user or all may hold; then it is not noted. */
-int copies_add(struct copies *copies, uid_t uid, int fd /* consumes fd */, size_t size);
+/* Notes a copy that is about to be handed to a user: a file of memfd_create(2), which stays the caller's. 0, or -errno,
+ * and then it is not noted: -EDQUOT if that is more than the user or all may hold. */
+int copies_add(struct copies *copies, uid_t uid, int fd, size_t size);
 
-/* Forgets those that nobody but the opener has open. True if some are left. */
+/* Forgets those that are gone. True if some are left. */
 bool copies_sweep(struct copies *copies);

@@ -15,13 +15,12 @@
 
 void opened_init(struct opened *opened)
 {
-	*opened = (struct opened){ .fd = -EBADF, .result = OPENER_OK, .memory = -EBADF };
+	*opened = (struct opened){ .fd = -EBADF, .result = OPENER_OK };
 }
 
 void opened_clear(struct opened *opened)
 {
 	fd_close(TAKE_FD(opened->fd));
-	fd_close(TAKE_FD(opened->memory));
 }
 
 static int access_flags(enum grant_access access)
@@ -112,9 +111,6 @@ static enum opener_result deliver_copy(const struct grant *grant, const struct i
 	if (fd < 0)
 		return opened_fail(opened, "its copy can't be opened", fd);
 	opened->fd = fd;
-	opened->memory = pin_reopen(memory, O_RDONLY);
-	if (opened->memory < 0)
-		return opened_fail(opened, "its copy can't be opened", opened->memory);
 	opened->copied = (size_t)size;
 	return OPENER_OK;
 }
@@ -125,7 +121,6 @@ enum opener_result open_copy_again(const struct opened *first, struct opened *op
 
 	*opened = *first;
 	opened->fd = fd;
-	opened->memory = -EBADF;
 	opened->copied = 0;
 	return fd < 0 ? opened_fail(opened, "its copy can't be opened", fd) : OPENER_OK;
 }

@@ -24,14 +24,13 @@ struct opened {
 	bool found;		  /* device and inode are known */
 	dev_t device;
 	ino_t inode;
-	int memory;    /* a copy's, opened once more, owned; negative: none was made */
-	size_t copied; /* bytes of it that were filled */
+	size_t copied; /* bytes that were filled, of a copy */
 };
 
 /* Not opened, and nothing known. */
 void opened_init(struct opened *opened);
 
-/* Closes the fds. */
+/* Closes the fd. */
 void opened_clear(struct opened *opened);
 
 /* Opens for a client whom decide() permitted it. `places` are those of the whole request. Never blocks on what it

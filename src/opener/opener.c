@@ -22,8 +22,6 @@
 #define STATUS_USEC USEC_PER_SEC
 #define STOP_USEC (5 * USEC_PER_SEC)
 #define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + (rlim_t)2 * CLIENTS_KEPT + 64)
-/* Copies may have this part of all descriptors. */
-#define COPIES_PART 16
 
 struct opener {
 	struct peer_owner owner;
@@ -355,24 +353,19 @@ static int add_sources(struct opener *opener)
 	return r;
 }
 
-/* How many copies may be out, and connections be open: what leaves descriptors for the files of a request and for
- * looking at them. */
-static void find_limits(size_t *ret_copies, size_t *ret_connections)
+/* What leaves descriptors for the files of a request and for looking at them. */
+static size_t find_connections_max(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		limit.rlim_cur = 0;
-	*ret_copies = MIN_OF(limit.rlim_cur / COPIES_PART, (rlim_t)COPIES_MAX);
-	*ret_connections = 1;
-	if (limit.rlim_cur > RESERVED_FDS + *ret_copies)
-		*ret_connections = MIN_OF(limit.rlim_cur - RESERVED_FDS - *ret_copies, (rlim_t)OPENER_CONNECTIONS_MAX);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= RESERVED_FDS)
+		return 1;
+	return MIN_OF(limit.rlim_cur - RESERVED_FDS, (rlim_t)OPENER_CONNECTIONS_MAX);
 }
 
 int opener_new(struct opener **ret, struct recorder *recorder, const struct opener_options *options)
 {
 	_cleanup_(cleanup_opener) struct opener *opener = calloc(1, sizeof(*opener));
-	size_t copies_max;
 	int r;
 
 	if (!opener)
@@ -381,11 +374,11 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 	opener->options = *options;
 	opener->service.recorder = recorder;
 	opener->service.sockets = options->sockets;
-	find_limits(&copies_max, &opener->connections_max);
+	opener->connections_max = find_connections_max();
 
 	r = clients_new(&opener->service.clients);
 	if (r >= 0)
-		r = copies_new(&opener->service.copies, copies_max);
+		r = copies_new(&opener->service.copies);
 	if (r >= 0)
 		r = add_sources(opener);
 	if (r >= 0)

@@ -139,6 +139,7 @@ static enum opener_result open_file(struct request *request, struct request_file
 {
 	struct opened *opened = &files[index].opened;
 	const struct request_file *first = find_copy(files, index);
+	int r;
 
 	if (first)
 		return open_copy_again(&first->opened, opened);
@@ -148,9 +149,13 @@ static enum opener_result open_file(struct request *request, struct request_file
 	if (*copied > OPEN_COPIES_MAX)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "the copies of one request may not have more "
 				     "than %zu bytes together", OPEN_COPIES_MAX);
-	if (opened->memory >= 0 && copies_add(request->service->copies, request->client->identity.uid,
-					      TAKE_FD(opened->memory), opened->copied) < 0)
-		return opened_refuse(opened, OPENER_BUSY, "copies that were given out before are still open");
+	if (files[index].grant->copy) {
+		r = copies_add(request->service->copies, request->client->identity.uid, opened->fd, opened->copied);
+		if (r == -EDQUOT)
+			return opened_refuse(opened, OPENER_BUSY, "copies that were given out before are still open");
+		if (r < 0)
+			return opened_refuse(opened, OPENER_BUSY, "its copy can't be watched: %s", strerror(-r));
+	}
 	return OPENER_OK;
 }
 

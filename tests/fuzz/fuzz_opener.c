@@ -102,7 +102,7 @@ static void open_all(void)
 	fuzz_expect(recorder_new_stderr(&recorder, "fuzz", fuzz_any_fd()) == 0);
 	service = (struct request_service){ .policy = policy, .recorder = recorder };
 	fuzz_expect(clients_new(&service.clients) == 0);
-	fuzz_expect(copies_new(&service.copies, COPIES_MAX) == 0);
+	fuzz_expect(copies_new(&service.copies) == 0);
 	open_connection();
 }
 

@@ -41,7 +41,7 @@ void request_setup(void)
 	ck_assert_int_eq(recorder_new_journal(&recorder, "test", fixture_path("journal")), 0);
 	service = (struct request_service){ .recorder = recorder };
 	ck_assert_int_eq(clients_new(&service.clients), 0);
-	ck_assert_int_eq(copies_new(&service.copies, COPIES_MAX), 0);
+	ck_assert_int_eq(copies_new(&service.copies), 0);
 	load_text("");
 }
 

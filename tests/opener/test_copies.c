@@ -20,7 +20,7 @@ static struct copies *copies;
 static void setup(void)
 {
 	request_setup();
-	ck_assert_int_eq(copies_new(&copies, COPIES_MAX), 0);
+	ck_assert_int_eq(copies_new(&copies), 0);
 }
 
 static void teardown(void)
@@ -36,7 +36,7 @@ static int give(uid_t uid, size_t size)
 
 	ck_assert_int_ge(memory, 0);
 	ck_assert_int_ge(fd, 0);
-	r = copies_add(copies, uid, pin_reopen(memory, O_RDONLY), size);
+	r = copies_add(copies, uid, fd, size);
 	fd_close(memory);
 	if (r == 0)
 		return fd;
@@ -138,18 +138,24 @@ START_TEST(all_have_so_many_bytes)
 }
 END_TEST
 
-START_TEST(few_descriptors_are_few_copies)
+/* O_PATH is no open file, and keeps the memory all the same: it can be opened again from there. */
+START_TEST(they_count_while_anything_leads_to_them)
 {
-	int first, second;
+	char path[PIN_PROC_PATH_SIZE];
+	int fd = give(ONE, 1), pin;
 
-	copies_free(copies);
-	ck_assert_int_eq(copies_new(&copies, 2), 0);
-	first = give(ONE, 1);
-	second = give(OTHER, 1);
-	ck_assert_int_ge(second, 0);
-	ck_assert_int_eq(give(ONE, 1), -EDQUOT);
-	fd_close(first);
-	fd_close(second);
+	ck_assert_int_ge(fd, 0);
+	pin_proc_path(fd, path);
+	pin = open(path, O_PATH | O_CLOEXEC);
+	ck_assert_int_ge(pin, 0);
+	fd_close(fd);
+	ck_assert(copies_sweep(copies));
+	fd = pin_reopen(pin, O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	fd_close(pin);
+	ck_assert(copies_sweep(copies));
+	fd_close(fd);
+	ck_assert(!copies_sweep(copies));
 }
 END_TEST
 
@@ -189,7 +195,7 @@ int main(void)
 		UNIT_TEST(one_user_has_so_many),
 		UNIT_TEST(one_user_has_so_many_bytes),
 		UNIT_TEST(all_have_so_many_bytes),
-		UNIT_TEST(few_descriptors_are_few_copies),
+		UNIT_TEST(they_count_while_anything_leads_to_them),
 		UNIT_TEST(requests_are_busy_then),
 		{ 0 },
 	};
