@@ -31,7 +31,12 @@ def children(pid):
 
 def serves(pid, listener=3):
     """Is the listening socket in an epoll set of its own?"""
-    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fdinfo")
+    except FileNotFoundError:
+        # A worker that has ended.
+        return False
+    for fd in numbers:
         try:
             with open(f"/proc/{pid}/fdinfo/{fd}") as file:
                 if re.search(rf"^tfd: +{listener} ", file.read(), re.MULTILINE):
