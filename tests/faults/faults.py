@@ -57,6 +57,8 @@ ERRORS = {
     "epoll_pwait": (E.EINTR,),
     "epoll_pwait2": (E.EINTR, E.ENOSYS, E.EPERM),
     "epoll_wait": (E.EINTR,),
+    "inotify_add_watch": (E.ENOMEM, E.ENOSPC, E.EACCES, E.ENOENT),
+    "inotify_init1": _SHORT,
     "fallocate": (E.ENOSPC, E.EINTR, E.EIO),
     "fchmod": _TAKE,
     "fchown": _TAKE,
