@@ -63,9 +63,11 @@ bool copies_sweep(struct copies *copies)
 	return copies->count > 0;
 }
 
+/* Nobody may have more than is left, so that whoever comes next finds something. Root is not one user but many
+ * services. */
 static bool has_room(const struct copies *copies, uid_t uid, size_t size)
 {
-	size_t bytes = size, user_bytes = size, user_count = 1;
+	size_t bytes = 0, user_bytes = size, user_count = 1;
 
 	for (size_t i = 0; i < copies->count; i++) {
 		bytes += copies->list[i].size;
@@ -74,8 +76,10 @@ static bool has_room(const struct copies *copies, uid_t uid, size_t size)
 		user_bytes += copies->list[i].size;
 		user_count++;
 	}
-	return copies->count < COPIES_MAX && bytes <= COPIES_BYTES_MAX && user_count <= COPIES_USER_MAX &&
-	       user_bytes <= COPIES_USER_BYTES_MAX;
+	if (copies->count >= COPIES_MAX || bytes + size > COPIES_BYTES_MAX)
+		return false;
+	return uid == 0 || (user_count <= MIN_OF((size_t)COPIES_USER_MAX, COPIES_MAX - copies->count) &&
+			    user_bytes <= MIN_OF(COPIES_USER_BYTES_MAX, COPIES_BYTES_MAX - bytes));
 }
 
 int copies_add(struct copies *copies, uid_t uid, int fd, size_t size)

@@ -12,7 +12,8 @@
 /* So many at the most. */
 #define COPIES_MAX 1024
 #define COPIES_BYTES_MAX ((size_t)256 << 20)
-/* One user has a quarter of the bytes, and of the copies as many as one request may ask for. */
+/* One user has a quarter of the bytes, and of the copies as many as one request may ask for; and no more of either than
+ * is left for others. */
 #define COPIES_USER_MAX 256
 #define COPIES_USER_BYTES_MAX (COPIES_BYTES_MAX / 4)
 

@@ -98,6 +98,7 @@ static int serve_one(struct peer *peer)
 	_Alignas(struct opener_request) char packet[REQUEST_SIZE_MAX];
 	struct fdset fds;
 	ssize_t size;
+	bool granted;
 	int r;
 
 	/* For a packet that is not received as a whole. */
@@ -122,7 +123,10 @@ static int serve_one(struct peer *peer)
 	}
 
 	/* porterd goes on while the rest is done. */
+	granted = owner->scratch->header.result == OPENER_OK;
 	r = send_response(peer->source.fd, owner->scratch);
+	if (granted && owner->scratch->header.result != OPENER_OK)
+		request_withdraw(owner->request, "descriptors that porterd was sent before are unread");
 	if (r == -EAGAIN)
 		r = keep_response(peer);
 	request_finish(owner->request);

@@ -381,6 +381,15 @@ void request_serve(struct request *request, struct request_service *service, con
 	ret->header.serial = header->serial;
 }
 
+void request_withdraw(struct request *request, const char *reason)
+{
+	if (request->n_files == 0 || request->refused < request->n_files)
+		return;
+	request->refused = 0;
+	request->files[0].opened.result = OPENER_BUSY;
+	request->files[0].reason = reason;
+}
+
 void request_finish(struct request *request)
 {
 	finish_open(request);

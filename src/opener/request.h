@@ -68,6 +68,9 @@ struct request {
 void request_serve(struct request *request, struct request_service *service, const void *packet, ssize_t size,
 		   struct fdset *fds, struct response *ret);
 
+/* The files of its answer could not be sent after all, so none of them is granted. Before what follows. */
+void request_withdraw(struct request *request, const char *reason);
+
 /* What its sender need not wait for: makes the records, but for those without which nothing is granted, and closes
  * `fds` and all that was opened on the way. To be called after each request_serve(), with the answer sent, and with
  * packet and fds still there. */

@@ -32,7 +32,7 @@ struct supervisor {
 	struct recorder *recorder;
 	struct worker_slots workers;
 	sd_event_source *watch, *status, *stop;
-	bool ready;
+	bool ready, told_ready;
 	bool retiring; /* all were idle, and are to stop if they still are */
 	bool stopping;
 	bool handing_over, unstored; /* connections go to systemd; it did not take all of them */
@@ -73,6 +73,14 @@ static void status_changed(struct supervisor *supervisor)
 		arm(supervisor->status, STATUS_USEC);
 }
 
+/* What the manager does not hear is told again: it would wait for it, and at last give up. */
+static void tell_ready(struct supervisor *supervisor)
+{
+	supervisor->told_ready = sd_notify(false, "READY=1") >= 0;
+	if (!supervisor->told_ready)
+		status_changed(supervisor);
+}
+
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct supervisor *supervisor = userdata;
@@ -80,6 +88,8 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	tell_status(supervisor);
+	if (supervisor->ready && !supervisor->told_ready)
+		tell_ready(supervisor);
 	if (!recorder_flush(supervisor->recorder))
 		status_changed(supervisor);
 	return 0;
@@ -154,7 +164,7 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	if (!supervisor->ready && worker_slots_in(workers, WORKER_SERVING) == workers->crew.count) {
 		supervisor->ready = true;
-		(void)sd_notify(false, "READY=1");
+		tell_ready(supervisor);
 		tell_status(supervisor);
 	}
 	if (!supervisor->retiring && worker_slots_in(workers, WORKER_IDLE) == workers->crew.count) {
@@ -181,7 +191,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	/* One that is about to begin has the signal blocked, and finds it then. */
 	worker_slots_signal(&supervisor->workers, SIGHUP);
 	if (supervisor->ready)
-		(void)sd_notify(false, "READY=1");
+		tell_ready(supervisor);
 	return 0;
 }
 

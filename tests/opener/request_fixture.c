@@ -99,6 +99,11 @@ enum opener_result serve_answer(void)
 	return response.header.result;
 }
 
+void withdraw(const char *reason)
+{
+	request_withdraw(&request, reason);
+}
+
 void serve_rest(void)
 {
 	request_finish(&request);

@@ -48,6 +48,9 @@ enum opener_result serve_with(ssize_t size, int fd);
 enum opener_result serve_answer(void);
 void serve_rest(void);
 
+/* Between the two: the answer could not be sent. */
+void withdraw(const char *reason);
+
 /* What the opener does when nobody asks for a while: no client is kept. */
 void forget_clients(void);
 

@@ -92,6 +92,37 @@ START_TEST(all_or_none)
 }
 END_TEST
 
+/* As when the kernel takes no more descriptors for porterd. */
+START_TEST(what_could_not_be_sent_is_refused)
+{
+	const char *r;
+
+	load_three();
+	start(OPENER_OPEN);
+	add("one");
+	add("two");
+	ck_assert_int_eq(serve_answer(), OPENER_OK);
+	withdraw("for a test");
+	serve_rest();
+	r = record();
+	ck_field(r, "PORTERD_FILE=one");
+	ck_field(r, "PORTERD_RESULT=refused");
+	ck_field(r, "PORTERD_REASON=for a test");
+	r = record();
+	ck_field(r, "PORTERD_FILE=two");
+	ck_field(r, "PORTERD_RESULT=refused");
+	ck_assert_uint_eq(service.granted, 0);
+	ck_assert_uint_eq(service.refused, 2);
+
+	/* Of what was refused anyway, the reason stays. */
+	add("gone");
+	ck_assert_int_eq(serve_answer(), OPENER_FILE_MISSING);
+	withdraw("for a test");
+	serve_rest();
+	ck_assert_ptr_null(strstr(record(), "for a test"));
+}
+END_TEST
+
 START_TEST(no_fd_is_left_open)
 {
 	size_t before;
@@ -303,6 +334,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_TEST(open_one),
 		UNIT_LOOP(all_or_none, ELEMENTSOF(refusals)),
+		UNIT_TEST(what_could_not_be_sent_is_refused),
 		UNIT_TEST(no_fd_is_left_open),
 		UNIT_TEST(order_is_kept),
 		UNIT_TEST(as_many_as_may_be),
