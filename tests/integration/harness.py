@@ -105,6 +105,12 @@ def wrapper_for_opener():
     return WRAPPER if version >= (3, 22) else []
 
 
+def fd_numbers(pid):
+    """Its own fds: those that valgrind has for itself lie above all that it leaves to the program."""
+    end = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] - VALGRIND_FDS if under_valgrind() else math.inf
+    return [int(fd) for fd in os.listdir(f"/proc/{pid}/fd") if int(fd) < end]
+
+
 def fd_link(pid, fd):
     """What a descriptor is of, as "socket:[123]"; "" if it was closed in the meantime."""
     try:
@@ -165,15 +171,10 @@ class Program:
             client.shutdown(socket.SHUT_WR)
             equal(client.recv(1), b"", "the end")
 
-    def fd_numbers(self):
-        """Its own fds: those that valgrind has for itself lie above all that it leaves to the program."""
-        end = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - VALGRIND_FDS if under_valgrind() else math.inf
-        return [int(fd) for fd in os.listdir(f"/proc/{self.process.pid}/fd") if int(fd) < end]
-
     def fds(self):
         """How many fds it holds when it is at rest: what a request needs is closed after its answer."""
         def count():
-            return len(self.fd_numbers())
+            return len(fd_numbers(self.process.pid))
         least = count()
         for _ in range(20):
             time.sleep(0.01)

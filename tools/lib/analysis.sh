@@ -24,7 +24,7 @@ analysis_clang_tidy()
 {
 	local -a flags
 
-	cd "$source"
+	cd "$source" || return
 	mapfile -t flags < <(analysis_flags | grep .)
 	# shellcheck disable=SC2016  # the inner shell's
 	find src -name '*.c' -print0 | xargs -0 -n 1 -P "$jobs" sh -c \
@@ -37,7 +37,7 @@ analysis_cppcheck()
 {
 	local -a flags
 
-	cd "$source"
+	cd "$source" || return
 	mapfile -t flags < <(analysis_flags | grep '^-[DI]')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=legacyUninitvar --suppress=memleak \
