@@ -16,7 +16,7 @@ packaging_tree()
 		rm -rf "$tree.part" && cp -a --reflink=auto "$trees/trixie" "$tree.part" || return 1
 		tree_run "$tree.part" sh -ec '
 			apt-get update -q
-			apt-get install -y -q --no-install-recommends "$@"
+			apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-unsafe-io "$@"
 			apt-get clean
 		' sh "$@" >&2 && mv "$tree.part" "$tree" || return 1
 	fi

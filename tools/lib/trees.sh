@@ -43,9 +43,10 @@ tree_build_deb()
 	# shellcheck disable=SC2016  # $-signs are the inner shell's
 	tree_run "$build" --setenv=DEB_BUILD_OPTIONS="$build_options" sh -ec '
 		cd /build/checkout
+		set -- -y -q --no-install-recommends -o Dpkg::Options::=--force-unsafe-io
 		apt-get update -q
-		apt-get install -y -q --no-install-recommends build-essential
-		apt-get build-dep -y -q --no-install-recommends .
+		apt-get install "$@" build-essential
+		apt-get build-dep "$@" .
 		version=$(dpkg-parsechangelog -S Version)
 		upstream=${version%-*}
 		cd ..
