@@ -510,7 +510,10 @@ class Table:
             raise Skip(f"recorded with {lines[0][2:]}")
         recorded = dict(line.rsplit("\t", 1) for line in lines[1:])
         wrong = [f"{row}: {', '.join(outcomes)}; recorded: {recorded.get(row, 'nothing')}"
-                 for row, outcomes in rows.items() if not {*outcomes} <= {*recorded.get(row, "").split(", ")}]
+                 for row, outcomes in rows.items()
+                 # To be served is never wrong; which call of a name fails, and whether anybody waits for what it does,
+                 # is a matter of the time.
+                 if not {*outcomes} - {"served"} <= {*recorded.get(row, "").split(", ")}]
         if SAMPLE == 1:
             wrong += [f"{row} did not happen" for row in recorded if row not in rows]
         if wrong:
