@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What compilers and others find in src/ without running it.
+# What compilers and others find in src/ without running it, and what of it the tests run.
 : "${work:?}" "${source:?}" "${jobs:?}"
 
 # A pointer that went into a list or an array is lost to gcc's analyzer, which calls that a leak.
@@ -49,4 +49,19 @@ run_analysis()
 	analysis_gcc
 	analysis_clang_tidy
 	analysis_cppcheck
+}
+
+# Of src/, so many in a hundred lines at least. The last column names those that no test ran.
+coverage_least=90
+run_coverage()
+{
+	local rc=0
+
+	configured coverage CC=gcc CFLAGS='-O0 -g' --enable-coverage --disable-manuals
+	# What fails is told by the steps that are there for it; here it is counted what ran.
+	make -j"$jobs" check check-faults || rc=$?
+	gcovr --root "$source" --filter "$source/src/" --object-directory "$work/build/coverage" \
+		--exclude-unreachable-branches --print-summary --fail-under-line "$coverage_least" \
+		"$work/build/coverage"
+	return "$rc"
 }
