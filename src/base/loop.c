@@ -149,6 +149,20 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events)
 	return count != 0 ? count : epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
 }
 
+void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec)
+{
+	if (sd_event_source_set_time(timer, clock_now_usec() + usec) >= 0)
+		(void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+	loop_event_changed(loop);
+}
+
+static void end_round(struct loop *loop, void (*between)(void *userdata), void *userdata)
+{
+	destroy_retired(loop);
+	if (between)
+		between(userdata);
+}
+
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 {
 	while (!loop->finished) {
@@ -160,8 +174,7 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			r = run_nested(loop);
 			if (r < 0)
 				return r;
-			destroy_retired(loop);
-			between(userdata);
+			end_round(loop, between, userdata);
 			continue;
 		}
 
@@ -182,8 +195,7 @@ int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata)
 			if (source->ready)
 				source->ready(source, events[i].events);
 		}
-		destroy_retired(loop);
-		between(userdata);
+		end_round(loop, between, userdata);
 	}
 	return 0;
 }

@@ -48,7 +48,11 @@ static inline void loop_event_changed(struct loop *loop)
 	loop->event_pending = true;
 }
 
-/* Runs until loop_finish(). `between` is called after each round of events. -errno if waiting fails. */
+/* Sets a timer (of CLOCK_MONOTONIC) to so long from now, once. A relative time would count from when sd-event woke up
+ * last, which may be long ago: what happens in this loop does not wake it. */
+void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec);
+
+/* Runs until loop_finish(). `between` is called after each round of events; NULL: nothing is. -errno if waiting fails. */
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata);
 static inline void loop_finish(struct loop *loop)
 {

@@ -52,14 +52,6 @@ static struct opener *opener_of(struct peer_owner *owner)
 	return CONTAINER_OF(owner, struct opener, owner);
 }
 
-/* By the clock: the library would count from when it woke up last, which requests do not do. */
-static void arm(struct opener *opener, sd_event_source *timer, uint64_t usec)
-{
-	if (sd_event_source_set_time(timer, clock_now_usec() + usec) >= 0)
-		(void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
-	loop_event_changed(&opener->loop);
-}
-
 static void disarm(sd_event_source *timer)
 {
 	(void)sd_event_source_set_enabled(timer, SD_EVENT_OFF);
@@ -95,7 +87,7 @@ static void status_changed(struct opener *opener)
 	if (opener->status_due)
 		return;
 	opener->status_due = true;
-	arm(opener, opener->status, STATUS_USEC);
+	loop_arm(&opener->loop, opener->status, STATUS_USEC);
 }
 
 /* What was refused because there was no record of it, once there can be one. False if that is not yet. */
@@ -155,7 +147,7 @@ static void set_listening(struct opener *opener, bool listening)
 static void idle_changed(struct opener *opener)
 {
 	if (opener->n_connections == 0 && opener->options.exit_idle_usec > 0)
-		arm(opener, opener->idle, opener->options.exit_idle_usec);
+		loop_arm(&opener->loop, opener->idle, opener->options.exit_idle_usec);
 	else
 		disarm(opener->idle);
 }
@@ -239,7 +231,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return 0;
 		pause_listening(opener, strerror(errno));
-		arm(opener, opener->resume, PAUSE_USEC);
+		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
 		return 0;
 	}
 	if (!is_porterd(opener, fd))
@@ -247,7 +239,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 
 	if (peer_new(&opener->owner, TAKE_FD(fd)) < 0) {
 		pause_listening(opener, "out of memory");
-		arm(opener, opener->resume, PAUSE_USEC);
+		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
 		return 0;
 	}
 	opener->n_connections++;
@@ -296,7 +288,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	opener->owner.stopping = true;
 	set_listening(opener, false);
 	disarm(opener->idle);
-	arm(opener, opener->stop, STOP_USEC);
+	loop_arm(&opener->loop, opener->stop, STOP_USEC);
 	peers_drain(&opener->owner);
 	if (opener->n_connections == 0)
 		loop_finish(&opener->loop);
@@ -419,16 +411,11 @@ int opener_add_listener(struct opener *opener, int fd)
 	return 0;
 }
 
-static void after_round(void *userdata)
-{
-	(void)userdata;
-}
-
 int opener_run(struct opener *opener)
 {
 	tell_ready(opener);
 	idle_changed(opener);
-	return loop_run(&opener->loop, after_round, NULL);
+	return loop_run(&opener->loop, NULL, NULL);
 }
 
 struct opener *opener_free(struct opener *opener)

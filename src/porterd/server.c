@@ -69,9 +69,7 @@ static void arm(struct server *server, sd_event_source *source, uint64_t usec)
 /* The others may come early: the library counts from when it woke up last. This one must not. */
 static void set_deadline(struct server *server, uint64_t usec)
 {
-	(void)sd_event_source_set_time(server->deadline, clock_now_usec() + usec);
-	(void)sd_event_source_set_enabled(server->deadline, SD_EVENT_ONESHOT);
-	loop_event_changed(&server->loop);
+	loop_arm(&server->loop, server->deadline, usec);
 }
 
 /* Tells systemd, or the supervisor where there is one. */

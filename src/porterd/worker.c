@@ -216,10 +216,7 @@ static void stand_aside(struct worker *worker)
 	worker->stands_aside = true;
 	server_for_each_acceptor(worker->server, listener_pause);
 	ring(worker->crew->bells[least]);
-	/* Not relative: sd-event counts from its own last wake-up, which may be long ago. */
-	(void)sd_event_source_set_time(worker->aside, clock_now_usec() + ASIDE_USEC);
-	(void)sd_event_source_set_enabled(worker->aside, SD_EVENT_ONESHOT);
-	loop_event_changed(&worker->server->loop);
+	loop_arm(&worker->server->loop, worker->aside, ASIDE_USEC);
 }
 
 static bool somebody_waits(const struct listener *listener)
