@@ -160,21 +160,21 @@ int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_wh
 	return process_unit_of_cgroup(text, of_first, ret);
 }
 
-int process_slice_open(void)
+int process_slice_open(char **ret_unit)
 {
 	/* Where there are several hierarchies the unified one, if it is there, stands beside the others. */
 	static const char *const mounts[] = { "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
 	char of[PROCESS_CGROUP_SIZE], of_first[PROCESS_CGROUP_SIZE], slice[PROCESS_CGROUP_SIZE + 32];
 	const char *hierarchy, *path, *part;
 	size_t length;
-	int fd, r = read_cgroup(getpid(), of);
+	int fd = -EBADF, r = read_cgroup(getpid(), of);
 
 	if (r >= 0)
 		r = read_cgroup(1, of_first);
 	if (r < 0)
 		return r;
 	part = find_unit(of, of_first, &hierarchy, &path, &length);
-	if (!part || !name_is_valid(part, length))
+	if (!part)
 		return -ENXIO;
 
 	for (size_t i = 0; i < ELEMENTSOF(mounts); i++) {
@@ -182,9 +182,16 @@ int process_slice_open(void)
 			       hierarchy == hierarchies[0] ? mounts[i] : "/sys/fs/cgroup/systemd", (int)(part - path), path);
 		fd = open(slice, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0)
-			return fd;
+			break;
 	}
-	return -errno;
+	if (fd < 0)
+		return -errno;
+	r = process_unit_of_cgroup(of, of_first, ret_unit);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	return fd;
 }
 
 int process_unit(pid_t pid, char **ret)

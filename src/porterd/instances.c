@@ -73,10 +73,10 @@ bool instance_is_welcome(size_t user_max, struct recorder *recorder)
 	struct instance instance;
 	size_t earlier = 0;
 
-	if (process_unit(getpid(), &unit) < 0 || !instance_parse(&instance, unit) || instance.uid == 0)
+	slice_fd = process_slice_open(&unit);
+	if (slice_fd < 0 || !instance_parse(&instance, unit) || instance.uid == 0)
 		return true;
-	slice_fd = process_slice_open();
-	if (slice_fd < 0 || instance_count_earlier(&instance, slice_fd, &earlier) < 0 || earlier < user_max)
+	if (instance_count_earlier(&instance, slice_fd, &earlier) < 0 || earlier < user_max)
 		return true;
 
 	record_begin(recorder, LOG_WARNING, MESSAGE_ID_QUOTA);
