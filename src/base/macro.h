@@ -5,6 +5,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,12 @@ DEFINE_CLEANUP(FILE *, cleanup_file, fclose)
 
 #define _cleanup_close_ _cleanup_(cleanup_fd)
 #define _cleanup_free_ _cleanup_(cleanup_free)
+
+/* Is -errno a shortage, of what this process or the machine has too little of just now? Waiting helps then. */
+static inline bool error_is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
 
 /* Hands a variable's fd or pointer to a new owner and leaves none behind. */
 #define TAKE_FD(fd)                     \

@@ -18,11 +18,6 @@ void identity_watch_clear(struct identity_watch *watch)
 	identity_watch_init(watch);
 }
 
-static bool is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
-}
-
 /* Is the process still where it was when its cgroup was read? */
 static bool is_where_it_was(const struct identity *identity, const struct identity_watch *watch)
 {
@@ -60,7 +55,7 @@ static __attribute__((noinline)) int look_again(struct identity *identity, struc
 		kept = strdup(text);
 		r = kept ? process_cgroup_unit(text, &unit, &where) : -ENOMEM;
 	}
-	if (is_shortage(r))
+	if (error_is_shortage(r))
 		return r;
 	if (unit)
 		invocation_id = identity_invocation_id(unit);

@@ -120,16 +120,6 @@ bool sockopt_all_read(int fd)
 	return sockopt_unread(fd) < 256;
 }
 
-int sockopt_error(int fd)
-{
-	int error;
-	socklen_t size = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		return -errno;
-	return -error;
-}
-
 int sockopt_cookie(int fd, uint64_t *ret)
 {
 	socklen_t size = sizeof(*ret);

@@ -59,9 +59,6 @@ int sockopt_unread(int fd);
 /* Has the peer read everything? */
 bool sockopt_all_read(int fd);
 
-/* Pending error of the socket as -errno, 0 for none. */
-int sockopt_error(int fd);
-
 /* The number that the kernel gave this socket, and no other since it was booted. */
 int sockopt_cookie(int fd, uint64_t *ret);
 

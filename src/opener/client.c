@@ -157,8 +157,7 @@ enum opener_result client_read(struct client *client, int fd, const struct ucred
 		*reason = "the kernel says nothing of who connected";
 		return OPENER_BAD_REQUEST;
 	}
-	if (r < 0 || identity->pidfd == -EMFILE || identity->pidfd == -ENFILE || identity->pidfd == -ENOMEM ||
-	    (!identity->unit && is_short_of_fds(fd))) {
+	if (r < 0 || error_is_shortage(identity->pidfd) || (!identity->unit && is_short_of_fds(fd))) {
 		*reason = "out of memory or descriptors";
 		return OPENER_BUSY;
 	}

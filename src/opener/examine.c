@@ -84,11 +84,6 @@ static int visit_shared(int directory, const struct stat *status, size_t length,
 	return status->st_uid != 0 || (status->st_mode & 022) != 0;
 }
 
-static bool is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
-}
-
 /* Could anybody but root have put the file where it is? 1, 0, or -errno of a shortage; what can't be told
  * otherwise, they could. */
 static int way_is_shared(const struct grant *grant, const char *real)
@@ -99,7 +94,7 @@ static int way_is_shared(const struct grant *grant, const char *real)
 
 	if (r == 0 && strcmp(grant->path, real) != 0)
 		r = pin_walk(real, visit_shared, NULL);
-	return is_shortage(r) ? r : r != 0;
+	return error_is_shortage(r) ? r : r != 0;
 }
 
 /* Could the client write to the inode itself, whatever is above it? Where in doubt, yes. */
@@ -158,7 +153,7 @@ static int is_unsafe(const struct grant *grant, int pin, struct place *place, co
 	if (place && place_is_open_to_root(place))
 		return 0;
 	r = pin_walk(real ? real : grant->path, visit_closed_to_root, (void *)(uintptr_t)client);
-	return is_shortage(r) ? r : r != 0;
+	return error_is_shortage(r) ? r : r != 0;
 }
 
 /* The name by which it was pinned, which was one of the links that were counted. Otherwise somebody could link another

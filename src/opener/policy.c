@@ -81,7 +81,7 @@ void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, s
 
 void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error)
 {
-	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+	if (error_is_shortage(error))
 		raw->shortage = error;
 	else
 		raw_policy_error(raw, file, 0, NULL, NULL, "can't be read: %s", strerror(-error));

@@ -180,15 +180,9 @@ void connection_watch(struct connection *connection, uint32_t events)
 		(void)loop_change(&connection->server->loop, &connection->source, events);
 }
 
-/* What this process or the machine has too little of, just now. */
-static bool is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
-}
-
 bool connection_rest(struct connection *connection, int error)
 {
-	if (!is_shortage(error))
+	if (!error_is_shortage(error))
 		return false;
 	/* Out of the epoll set: an end would be told again and again, and can't be received either. */
 	if (connection->watched)
@@ -344,7 +338,7 @@ void listener_pause(struct listener *listener)
 
 void listener_rest(struct listener *listener, int error)
 {
-	if (!is_shortage(error))
+	if (!error_is_shortage(error))
 		return;
 	listener_pause(listener);
 	server_pause(listener->server, -error);

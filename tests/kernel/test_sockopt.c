@@ -291,7 +291,6 @@ START_TEST(what_is_no_socket_says_why)
 	ck_assert_int_eq(sockopt_peer_groups(file, &groups, &n_groups), -ENOTSOCK);
 	ck_assert_int_eq(sockopt_peer_pidfd(file), -ENOTSOCK);
 	ck_assert_int_eq(sockopt_peer_label(file, label, sizeof(label)), -ENOTSOCK);
-	ck_assert_int_eq(sockopt_error(file), -ENOTSOCK);
 	ck_assert_int_eq(sockopt_pass_credentials(file), -ENOTSOCK);
 	ck_assert_int_eq(sockopt_pass_attestation(-1), -EBADF);
 }
@@ -358,21 +357,6 @@ START_TEST(unread_messages_are_seen)
 }
 END_TEST
 
-START_TEST(errors_are_told_once)
-{
-	int ends[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	ck_assert_int_eq(sockopt_error(ends[0]), 0);
-	/* A peer that leaves with something unread resets the connection. */
-	ck_assert_int_eq((int)sockio_send(ends[0], "x", 1, 0), 1);
-	fd_close(TAKE_FD(ends[1]));
-	ck_assert_int_eq(sockopt_error(ends[0]), -ECONNRESET);
-	ck_assert_int_eq(sockopt_error(ends[0]), 0);
-	close_both(ends);
-}
-END_TEST
-
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -386,7 +370,6 @@ int main(void)
 		UNIT_TEST(what_is_no_socket_says_why),
 		UNIT_TEST(the_largest_packet_is_known),
 		UNIT_TEST(unread_messages_are_seen),
-		UNIT_TEST(errors_are_told_once),
 		{ 0 },
 	};
 
