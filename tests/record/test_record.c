@@ -9,173 +9,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
 #include "record/message_id.h"
 #include "tests/base/unit.h"
-
-#define FIELDS_MAX 4096
-
-/* --- a journald --- */
-
-struct journal {
-	char directory[UNIT_PATH_SIZE], path[UNIT_PATH_SIZE + 16];
-	int fd;
-};
-
-struct entry {
-	char *data;
-	size_t size, n_fields;
-	bool by_memfd;
-	int seals;
-	struct {
-		char name[64];
-		const char *value;
-		size_t size;
-	} fields[FIELDS_MAX];
-};
-
-static void journal_start(struct journal *journal)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	(void)stpcpy(address.sun_path, journal->path);
-	journal->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(journal->fd, (struct sockaddr *)&address, sizeof(address)), 0);
-}
-
-static void journal_stop(struct journal *journal)
-{
-	fd_close(TAKE_FD(journal->fd));
-	(void)unlink(journal->path);
-}
-
-static void journal_new(struct journal *journal)
-{
-	unit_make_directory(journal->directory);
-	(void)snprintf(journal->path, sizeof(journal->path), "%s/socket", journal->directory);
-	journal->fd = -EBADF;
-}
-
-static void journal_remove(struct journal *journal)
-{
-	journal_stop(journal);
-	ck_assert_int_eq(rmdir(journal->directory), 0);
-}
-
-/* Reads the native format as systemd documents it, and insists on every byte of it. */
-static void entry_parse(struct entry *entry)
-{
-	const char *at = entry->data, *end = at + entry->size;
-
-	entry->n_fields = 0;
-	while (at < end) {
-		const char *stop = memchr(at, '\n', (size_t)(end - at)), *equals;
-		size_t i = entry->n_fields++, name_size;
-
-		ck_assert_ptr_nonnull(stop);
-		ck_assert_uint_lt(i, FIELDS_MAX);
-		equals = memchr(at, '=', (size_t)(stop - at));
-		name_size = (size_t)((equals ? equals : stop) - at);
-		ck_assert_uint_lt(name_size, sizeof(entry->fields[i].name));
-		memcpy(entry->fields[i].name, at, name_size);
-		entry->fields[i].name[name_size] = '\0';
-		ck_assert_uint_eq(strspn(entry->fields[i].name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"), name_size);
-
-		if (equals) {
-			entry->fields[i].value = equals + 1;
-			entry->fields[i].size = (size_t)(stop - equals) - 1;
-		} else {
-			uint64_t size = 0;
-
-			ck_assert_int_ge(end - stop, 9);
-			for (size_t n = 0; n < 8; n++)
-				size |= (uint64_t)(unsigned char)stop[1 + n] << (8 * n);
-			ck_assert_uint_lt(size, (size_t)(end - stop - 9));
-			entry->fields[i].value = stop + 9;
-			entry->fields[i].size = size;
-			stop = stop + 9 + size;
-			ck_assert_int_eq(*stop, '\n');
-		}
-		at = stop + 1;
-	}
-}
-
-/* The next record; false if there is none. Free it with entry_free(). */
-static bool journal_read(const struct journal *journal, struct entry **ret)
-{
-	size_t room = sockopt_packet_max();
-	struct entry *entry = calloc(1, sizeof(*entry));
-	struct fdset fds;
-	ssize_t size;
-
-	entry->data = malloc(room);
-	size = sockio_receive_fds(journal->fd, entry->data, room, &fds, MSG_DONTWAIT);
-	if (size < 0) {
-		ck_assert_int_eq((int)size, -EAGAIN);
-		free(entry->data);
-		free(entry);
-		return false;
-	}
-
-	entry->size = (size_t)size;
-	entry->by_memfd = fds.count > 0;
-	if (entry->by_memfd) {
-		struct stat st;
-
-		ck_assert_int_eq((int)size, 0);
-		ck_assert_uint_eq(fds.count, 1);
-		entry->seals = fcntl(fds.fds[0], F_GET_SEALS);
-		ck_assert_int_lt((int)write(fds.fds[0], "x", 1), 0);
-		ck_assert_int_eq(fstat(fds.fds[0], &st), 0);
-		entry->size = (size_t)st.st_size;
-		entry->data = realloc(entry->data, entry->size);
-		ck_assert_int_eq((int)pread(fds.fds[0], entry->data, entry->size, 0), (int)entry->size);
-		fdset_clear(&fds);
-	}
-	entry_parse(entry);
-	*ret = entry;
-	return true;
-}
-
-static void entry_free(struct entry *entry)
-{
-	free(entry->data);
-	free(entry);
-}
-
-/* The one field of that name. */
-static void assert_field(const struct entry *entry, const char *name, const void *value, size_t size)
-{
-	size_t found = 0;
-
-	for (size_t i = 0; i < entry->n_fields; i++) {
-		if (strcmp(entry->fields[i].name, name) != 0)
-			continue;
-		found++;
-		ck_assert_uint_eq(entry->fields[i].size, size);
-		ck_assert_mem_eq(entry->fields[i].value, value, size);
-	}
-	ck_assert_msg(found == 1, "%s= is there %zu times", name, found);
-}
-
-static void assert_text(const struct entry *entry, const char *name, const char *value)
-{
-	assert_field(entry, name, value, strlen(value));
-}
-
-static uint64_t number_of(const struct entry *entry, const char *name)
-{
-	for (size_t i = 0; i < entry->n_fields; i++)
-		if (strcmp(entry->fields[i].name, name) == 0)
-			return strtoull(entry->fields[i].value, NULL, 10);
-	ck_abort_msg("%s= is missing", name);
-}
-
-/* --- the journal --- */
+#include "tests/record/journal.h"
 
 static const struct {
 	const char *bytes;
@@ -221,17 +61,17 @@ START_TEST(values_arrive_as_they_are)
 
 	ck_assert(journal_read(&journal, &entry));
 	ck_assert(!entry->by_memfd);
-	assert_text(entry, "PRIORITY", "5");
-	assert_text(entry, "SYSLOG_IDENTIFIER", "unit-test");
-	assert_text(entry, "MESSAGE_ID", MESSAGE_ID_GRANTED);
-	assert_text(entry, "MESSAGE", "hello");
-	assert_field(entry, "PORTERD_FILE", values[_i].bytes, values[_i].size);
-	assert_text(entry, "PORTERD_DEVICE", "-9223372036854775808");
-	assert_text(entry, "PORTERD_INODE", "9223372036854775807");
-	assert_text(entry, "PORTERD_REASON", "3 of four\nfive");
-	assert_text(entry, "PORTERD_ACCESS", "a\nb");
-	assert_text(entry, "PORTERD_RESULT", "");
-	assert_text(entry, "PORTERD_SEQUENCE", "1");
+	entry_assert_text(entry, "PRIORITY", "5");
+	entry_assert_text(entry, "SYSLOG_IDENTIFIER", "unit-test");
+	entry_assert_text(entry, "MESSAGE_ID", MESSAGE_ID_GRANTED);
+	entry_assert_text(entry, "MESSAGE", "hello");
+	entry_assert_field(entry, "PORTERD_FILE", values[_i].bytes, values[_i].size);
+	entry_assert_text(entry, "PORTERD_DEVICE", "-9223372036854775808");
+	entry_assert_text(entry, "PORTERD_INODE", "9223372036854775807");
+	entry_assert_text(entry, "PORTERD_REASON", "3 of four\nfive");
+	entry_assert_text(entry, "PORTERD_ACCESS", "a\nb");
+	entry_assert_text(entry, "PORTERD_RESULT", "");
+	entry_assert_text(entry, "PORTERD_SEQUENCE", "1");
 	ck_assert_uint_eq(entry->n_fields, 11);
 	entry_free(entry);
 
@@ -255,7 +95,7 @@ START_TEST(records_are_numbered)
 	for (uint64_t n = 1; n <= 30; n++) {
 		record_message(recorder, LOG_INFO, "number %d", (int)n);
 		ck_assert(journal_read(&journal, &entry));
-		ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), n);
+		ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), n);
 		ck_assert_uint_eq(entry->n_fields, 4);
 		entry_free(entry);
 	}
@@ -295,12 +135,12 @@ START_TEST(values_are_bounded)
 	ck_assert(record_submit(recorder));
 
 	ck_assert(journal_read(&journal, &entry));
-	assert_field(entry, "A", value, RECORD_VALUE_MAX);
-	assert_field(entry, "B", value, RECORD_VALUE_MAX);
-	assert_field(entry, "C", value, RECORD_VALUE_MAX);
-	assert_field(entry, "E", value, RECORD_VALUE_MAX);
+	entry_assert_field(entry, "A", value, RECORD_VALUE_MAX);
+	entry_assert_field(entry, "B", value, RECORD_VALUE_MAX);
+	entry_assert_field(entry, "C", value, RECORD_VALUE_MAX);
+	entry_assert_field(entry, "E", value, RECORD_VALUE_MAX);
 	value[10] = '\n';
-	assert_field(entry, "D", value, RECORD_VALUE_MAX);
+	entry_assert_field(entry, "D", value, RECORD_VALUE_MAX);
 	entry_free(entry);
 	recorder_free(recorder);
 	journal_remove(&journal);
@@ -335,7 +175,7 @@ START_TEST(held_records_come_together_in_their_order)
 	record_message(recorder, LOG_INFO, "number 6");
 	for (uint64_t n = 1; n <= 6; n++) {
 		ck_assert(journal_read(&journal, &entry));
-		ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), n);
+		ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), n);
 		ck_assert(entry->by_memfd == (n == 4));
 		ck_assert_uint_eq(entry->n_fields, n == 4 ? n_values + 3 : 4);
 		entry_free(entry);
@@ -375,8 +215,8 @@ START_TEST(held_records_that_find_no_room_are_counted)
 	ck_assert_uint_eq(came + dropped, HELD);
 	ck_assert(recorder_flush(recorder));
 	ck_assert(journal_read(&journal, &entry));
-	ck_assert_uint_eq(number_of(entry, "PORTERD_DROPPED"), dropped);
-	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), HELD + 1);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), dropped);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), HELD + 1);
 	entry_free(entry);
 	recorder_free(recorder);
 	journal_remove(&journal);
@@ -424,7 +264,7 @@ START_TEST(a_full_journal_drops_and_tells)
 	ck_assert_uint_eq(recorder_counts(recorder).sequence, sent + dropped);
 
 	while (journal_read(&journal, &entry)) {
-		ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), ++n);
+		ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), ++n);
 		entry_free(entry);
 	}
 	ck_assert_uint_eq(n, sent);
@@ -432,14 +272,14 @@ START_TEST(a_full_journal_drops_and_tells)
 	/* The gap shows in the next one's number, and its size is told. */
 	record_message(recorder, LOG_INFO, "back");
 	ck_assert(journal_read(&journal, &entry));
-	assert_text(entry, "MESSAGE", "back");
-	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), sent + dropped + 1);
+	entry_assert_text(entry, "MESSAGE", "back");
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), sent + dropped + 1);
 	entry_free(entry);
 	ck_assert(journal_read(&journal, &entry));
-	assert_text(entry, "MESSAGE_ID", MESSAGE_ID_DROPPED);
-	assert_text(entry, "PRIORITY", "4");
-	ck_assert_uint_eq(number_of(entry, "PORTERD_DROPPED"), dropped);
-	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), sent + dropped + 2);
+	entry_assert_text(entry, "MESSAGE_ID", MESSAGE_ID_DROPPED);
+	entry_assert_text(entry, "PRIORITY", "4");
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), dropped);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), sent + dropped + 2);
 	entry_free(entry);
 
 	/* Told once. */
@@ -471,8 +311,8 @@ START_TEST(an_absent_journal_may_come_back)
 	journal_start(&journal);
 	ck_assert(recorder_flush(recorder));
 	ck_assert(journal_read(&journal, &entry));
-	ck_assert_uint_eq(number_of(entry, "PORTERD_DROPPED"), 2);
-	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), 3);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), 2);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), 3);
 	entry_free(entry);
 
 	/* Restarted: the path is another socket's. */
@@ -481,10 +321,10 @@ START_TEST(an_absent_journal_may_come_back)
 	journal_start(&journal);
 	record_message(recorder, LOG_INFO, "found");
 	ck_assert(journal_read(&journal, &entry));
-	ck_assert_uint_eq(number_of(entry, "PORTERD_SEQUENCE"), 5);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), 5);
 	entry_free(entry);
 	ck_assert(journal_read(&journal, &entry));
-	ck_assert_uint_eq(number_of(entry, "PORTERD_DROPPED"), 1);
+	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), 1);
 	entry_free(entry);
 	ck_assert_uint_eq(recorder_counts(recorder).dropped, 3);
 	recorder_free(recorder);
@@ -522,14 +362,14 @@ START_TEST(a_large_record_comes_sealed)
 		ck_assert_uint_eq(entry->fields[i + 2].size, sizeof(value));
 		ck_assert_mem_eq(entry->fields[i + 2].value, value, sizeof(value));
 	}
-	assert_text(entry, "MESSAGE", "large");
+	entry_assert_text(entry, "MESSAGE", "large");
 	entry_free(entry);
 
 	/* The next small one goes as usual. */
 	record_message(recorder, LOG_INFO, "small");
 	ck_assert(journal_read(&journal, &entry));
 	ck_assert(!entry->by_memfd);
-	assert_text(entry, "MESSAGE", "small");
+	entry_assert_text(entry, "MESSAGE", "small");
 	entry_free(entry);
 	recorder_free(recorder);
 	journal_remove(&journal);
