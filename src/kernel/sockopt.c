@@ -25,6 +25,19 @@ int sockopt_refuse_rights(int fd)
 #endif
 }
 
+int sockopt_pass_nothing(int fd)
+{
+	int r = sockopt_refuse_rights(fd);
+
+	if (r >= 0)
+		r = set_int(fd, SO_PASSCRED, 0);
+#ifdef SO_PASSPIDFD
+	if (r >= 0)
+		r = set_int(fd, SO_PASSPIDFD, 0);
+#endif
+	return r;
+}
+
 int sockopt_pass_credentials(int fd)
 {
 	return set_int(fd, SO_PASSCRED, 1);
@@ -111,6 +124,13 @@ int sockopt_unread(int fd)
 	if (ioctl(fd, SIOCOUTQ, &bytes) < 0)
 		return -errno;
 	return bytes;
+}
+
+int sockopt_received(int fd)
+{
+	int bytes;
+
+	return ioctl(fd, SIOCINQ, &bytes) < 0 ? -errno : bytes;
 }
 
 bool sockopt_all_read(int fd)

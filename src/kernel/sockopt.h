@@ -34,6 +34,10 @@
 /* Makes the kernel refuse messages with fds (EPERM at their sender), Linux 6.16; accepted sockets inherit it. */
 int sockopt_refuse_rights(int fd);
 
+/* Has it refuse fds, and take nothing else along with a stream's bytes, from now on: a receive stops at what came with
+ * something, and then stops only where the bytes do (or urgent ones). -errno: fds can't be refused. */
+int sockopt_pass_nothing(int fd);
+
 /* Makes each message carry SCM_CREDENTIALS. */
 int sockopt_pass_credentials(int fd);
 
@@ -55,6 +59,9 @@ int sockopt_peer_label(int fd, char *label, size_t size);
 /* How many bytes the kernel charges to this socket for what was sent and not read yet: contents and some
  * hundred bytes of its own for each message. */
 int sockopt_unread(int fd);
+
+/* How many bytes have come and were not received yet, or -errno. */
+int sockopt_received(int fd);
 
 /* Has the peer read everything? */
 bool sockopt_all_read(int fd);

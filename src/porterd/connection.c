@@ -167,6 +167,12 @@ void connection_close(struct connection *connection)
 	server_connections_changed(server);
 }
 
+void connection_watch_again(struct connection *connection)
+{
+	if (connection->watched)
+		(void)loop_change(&connection->server->loop, &connection->source, connection->events);
+}
+
 void connection_watch(struct connection *connection, uint32_t events)
 {
 	if (connection->events == events)
@@ -176,8 +182,7 @@ void connection_watch(struct connection *connection, uint32_t events)
 	else if (!(events & EPOLLOUT) && (connection->events & EPOLLOUT))
 		patience_end(connection);
 	connection->events = events;
-	if (connection->watched)
-		(void)loop_change(&connection->server->loop, &connection->source, events);
+	connection_watch_again(connection);
 }
 
 bool connection_rest(struct connection *connection, int error)

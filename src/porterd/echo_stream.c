@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "kernel/sockio.h"
+#include "kernel/sockopt.h"
 #include "porterd/connection.h"
 #include "porterd/kept.h"
 #include "porterd/server.h"
@@ -25,10 +26,16 @@
 #define BULK_RECEIVES 4
 #define SMALL_RECEIVES 4
 
+/* Told of once for each arrival; at an end, or at urgent data, which a receive stops at, more than EPOLLIN is told. */
+#define EDGE (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+/* It pays off for those that stay; whoever was not fit for it is looked at again after as many as a byte counts. */
+#define EDGE_EXCHANGE 16
+
 struct echo_stream {
 	struct connection connection;
 	struct pipe pipe;   /* borrowed while bytes are in it */
 	uint8_t streak;	    /* receives in a row that speak for the other way */
+	uint8_t exchanges;  /* counted to see that it stays */
 	bool pipe_borrowed; /* pipe is valid */
 	bool splices;
 	bool unspliceable; /* the kernel has no splice for this kind of socket */
@@ -164,13 +171,29 @@ static bool splice_piece(struct echo_stream *echo)
 	return false;
 }
 
+/* Whatever is told of by its level, epoll looks at once more after it was served, to see that nothing is left; of many
+ * thousands none is in the cache any more. By its edge it is told of once, and then nobody knows of what is left. So
+ * that is for who leaves nothing: less was received than there was room for, and nothing stops a receive before all is
+ * received. What came before that was so, may. */
+static void watch_next(struct echo_stream *echo, size_t received, uint32_t events)
+{
+	struct connection *connection = &echo->connection;
+
+	if (connection->events & EPOLLET) {
+		if (received == PIECE || events != EPOLLIN)
+			connection_watch_again(connection);
+	} else if (++echo->exchanges == EDGE_EXCHANGE) {
+		if (sockopt_pass_nothing(connection->source.fd) >= 0 && sockopt_received(connection->source.fd) == 0)
+			connection_watch(connection, EDGE);
+	}
+}
+
 static void echo_stream_ready(struct connection *connection, uint32_t events)
 {
 	struct echo_stream *echo = CONTAINER_OF(connection, struct echo_stream, connection);
 	struct server *server = connection->server;
 	ssize_t received, sent;
 
-	(void)events;
 	server->active = true;
 	/* What was copied before the first splice goes before it. */
 	if (echo->rest) {
@@ -205,6 +228,8 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		connection_close(connection);
 	else if (sent < received)
 		keep_rest(echo, server->buffer.data + sent, (size_t)(received - sent));
+	else
+		watch_next(echo, (size_t)received, events);
 }
 
 /* What is in the pipe goes into memory; nothing else is left over then. */

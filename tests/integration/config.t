@@ -120,12 +120,6 @@ def errors_are_told_and_left_out():
         eventually(lambda: "is in no section" in program.log(), f"told in the log: {program.log()}")
 
 
-def cpu_seconds(program):
-    with open(f"/proc/{program.process.pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @test
 def busy_polling_looks_before_it_sleeps():
     if WRAPPER:

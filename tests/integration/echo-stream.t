@@ -2,16 +2,22 @@
 # SPDX-License-Identifier: MIT
 """echo on streams, Accept=no and Accept=yes."""
 
+import errno
 import os
+import re
 import select
+import signal
 import socket
 import subprocess
 import threading
+import time
 from random import Random
 
 from harness import *
 
 MIB = 1 << 20
+# Once for each arrival, and for ends and urgent data.
+EDGE = select.EPOLLET | select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP
 
 
 def check_sizes(program):
@@ -215,6 +221,84 @@ def listening_bulk_is_spliced_and_its_pipe_given_back():
         for _ in range(8):
             client.sendall(data)
             equal(receive_exactly(client, len(data)) == data, True, "nothing of the one that left")
+
+
+def takes_refusals():
+    """Can this kernel refuse descriptors at their sender?"""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, 83, 0)  # SO_PASSRIGHTS
+        except OSError:
+            return False
+    return True
+
+
+def edges(pid):
+    """How many descriptors its epoll tells of by their edge."""
+    found = 0
+    for fd in fd_numbers(pid):
+        if "eventpoll" in fd_link(pid, fd):
+            text = open(f"/proc/{pid}/fdinfo/{fd}").read()
+            masks = re.findall(r"^tfd:.* events: +(\w+)", text, re.MULTILINE)
+            found += sum(int(mask, 16) & EDGE == EDGE for mask in masks)
+    return found
+
+
+class Staying:
+    """A program whose clients have all had some exchanges before they are given out."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def connect(self):
+        client = self.program.connect()
+        for number in range(20):
+            equal(exchange(client, b"%d" % number), b"%d" % number)
+        return client
+
+
+@test
+def listening_who_stays_is_served_like_anybody():
+    with Program() as program:
+        for check in (check_sizes, check_bulk, check_half_close, check_lazy_reader, check_changes):
+            check(Staying(program))
+        with Staying(program).connect():
+            equal(edges(program.process.pid), 1 if takes_refusals() else 0, "who is told of by the edge")
+
+
+@test
+def listening_nothing_stays_behind_what_came_at_once():
+    with Program() as program:
+        for number, size in enumerate((1, 65535, 65536, 65537, 150000)):
+            data, client = os.urandom(size), Staying(program).connect()
+            os.kill(program.process.pid, signal.SIGSTOP)
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            os.kill(program.process.pid, signal.SIGCONT)
+            equal(receive_exactly(client, size) == data, True, f"{size} bytes")
+            equal(client.recv(1), b"", f"the end behind {size} bytes, {number}")
+            client.close()
+
+
+@test
+def listening_urgent_bytes_hold_up_nothing():
+    with Program() as program:
+        for connect in (program.connect, Staying(program).connect):
+            with connect() as client:
+                os.kill(program.process.pid, signal.SIGSTOP)
+                client.sendall(b"before")
+                try:
+                    client.send(b"!", socket.MSG_OOB)
+                except OSError as error:
+                    equal(error.errno, errno.EOPNOTSUPP)
+                client.sendall(b"behind")
+                os.kill(program.process.pid, signal.SIGCONT)
+                equal(receive_exactly(client, 12), b"beforebehind")
+                equal(exchange(client, b"and on"), b"and on")
+                # It does not go round for what nobody takes.
+                before = cpu_seconds(program)
+                time.sleep(0.5)
+                equal(cpu_seconds(program) - before < 0.2, True, "it rests")
 
 
 @test

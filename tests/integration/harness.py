@@ -105,6 +105,12 @@ def wrapper_for_opener():
     return WRAPPER if version >= (3, 22) else []
 
 
+def cpu_seconds(program):
+    with open(f"/proc/{program.process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def fd_numbers(pid):
     """Its own fds: those that valgrind has for itself lie above all that it leaves to the program."""
     end = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] - VALGRIND_FDS if under_valgrind() else math.inf

@@ -357,11 +357,58 @@ START_TEST(unread_messages_are_seen)
 }
 END_TEST
 
+/* One byte of this process and one of another. */
+static void write_by_two(int fd)
+{
+	pid_t child;
+	int status;
+
+	ck_assert_int_eq((int)sockio_send(fd, "a", 1, 0), 1);
+	child = fork();
+	if (child == 0)
+		_exit(sockio_send(fd, "b", 1, 0) != 1);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+
+START_TEST(nothing_stops_a_receive)
+{
+	char buffer[4];
+	int ends[2], r;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(sockopt_received(ends[0]), 0);
+	ck_assert_int_eq(sockopt_pass_attestation(ends[0]), 0);
+	write_by_two(ends[1]);
+	ck_assert_int_eq(sockopt_received(ends[0]), 2);
+	ck_assert_int_eq((int)sockio_receive(ends[0], buffer, sizeof(buffer), 0), 1);
+	ck_assert_int_eq(sockopt_received(ends[0]), 1);
+	ck_assert_int_eq((int)sockio_receive(ends[0], buffer, sizeof(buffer), 0), 1);
+
+	r = sockopt_pass_nothing(ends[0]);
+	if (r == -ENOPROTOOPT) {
+		close_both(ends);
+		unit_skip("this kernel has no SO_PASSRIGHTS (Linux 6.16)");
+	}
+	ck_assert_int_eq(r, 0);
+	write_by_two(ends[1]);
+	ck_assert_int_eq((int)sockio_receive(ends[0], buffer, sizeof(buffer), 0), 2);
+	ck_assert_int_eq(pass_one(ends[1]), -EPERM);
+	close_both(ends);
+
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_lt(sockopt_pass_nothing(ends[0]), 0);
+	ck_assert_int_eq(sockopt_received(-1), -EBADF);
+	fd_close(ends[0]);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
 		UNIT_TEST(rights_are_refused_at_their_sender),
 		UNIT_TEST(accepted_sockets_refuse_rights_too),
+		UNIT_TEST(nothing_stops_a_receive),
 		UNIT_TEST(accepted_sockets_attest_too),
 		UNIT_TEST(peers_are_told),
 		UNIT_TEST(a_long_label_is_no_overflow),
