@@ -22,11 +22,6 @@ union control_fds {
 	char space[CMSG_SPACE(sizeof(int) * FDSET_MAX)];
 };
 
-union control_credentials {
-	struct cmsghdr align;
-	char space[CMSG_SPACE(sizeof(struct ucred))];
-};
-
 /* What the kernel says of uids that it can't name, unless told otherwise by sysctl. */
 #define OVERFLOW_UID 65534
 
@@ -86,19 +81,13 @@ ssize_t sockio_receive(int fd, void *buffer, size_t size, int flags)
 
 ssize_t sockio_receive_packet(int fd, void *buffer, size_t size, bool *ret_end, int flags)
 {
-	union control_credentials control;
 	struct iovec part = { buffer, size };
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	ssize_t received = receive_message(fd, &message, flags | MSG_TRUNC);
 
-	/* Every packet carries SCM_CREDENTIALS because the socket asks for them; the end carries nothing.
-	 * They fill the control buffer, so passed fds find no room and are dropped by the kernel. */
-	*ret_end = received == 0 && message.msg_controllen == 0;
+	/* The socket asks for SCM_CREDENTIALS, for which there is no room here: with every packet the kernel tells that
+	 * something was left out, with the end it does not. Passed fds find no room either, and are dropped. */
+	*ret_end = received == 0 && !(message.msg_flags & MSG_CTRUNC);
 	return received;
 }
 
