@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""What each system call of these programs may fail with."""
+
+import errno as E
+
+_SHORT = (E.ENOMEM, E.EMFILE, E.ENFILE)
+_PATH = (E.EACCES, E.ELOOP, E.ENOENT, E.ENOTDIR, E.ENOMEM, E.EIO)
+_OPEN = _PATH + (E.EMFILE, E.ENFILE, E.EINTR, E.EAGAIN, E.ENXIO, E.EPERM, E.EROFS)
+_SEND = (E.EAGAIN, E.EINTR, E.ENOMEM, E.ENOBUFS, E.EPIPE, E.ECONNRESET, E.EMSGSIZE)
+_RECEIVE = (E.EAGAIN, E.EINTR, E.ENOMEM, E.ENOBUFS, E.ECONNRESET)
+_TAKE = (E.EPERM, E.ENOMEM, E.ENOSPC, E.EDQUOT, E.EROFS, E.EIO)
+# What each call may say in these programs; not what it says of arguments that are wrong.
+ERRORS = {
+    "accept4": (E.EAGAIN, E.ECONNABORTED, E.EINTR, E.EMFILE, E.ENFILE, E.ENOBUFS, E.ENOMEM, E.EPERM, E.EPROTO),
+    "access": _PATH,
+    "brk": (E.ENOMEM,),
+    "close": (E.EINTR, E.EIO),
+    "connect": (E.EAGAIN, E.ECONNREFUSED, E.EACCES, E.ENOENT, E.ENOMEM, E.EINTR, E.EPROTOTYPE),
+    "copy_file_range": (E.EIO, E.ENOMEM, E.ENOSPC, E.EXDEV, E.EOPNOTSUPP, E.EINVAL),
+    "dup": _SHORT,
+    "epoll_create1": _SHORT,
+    "epoll_ctl": (E.ENOMEM, E.ENOSPC),
+    "epoll_pwait": (E.EINTR,),
+    "epoll_pwait2": (E.EINTR, E.ENOSYS, E.EPERM),
+    "epoll_wait": (E.EINTR,),
+    "inotify_add_watch": (E.ENOMEM, E.ENOSPC, E.EACCES, E.ENOENT),
+    "inotify_init1": _SHORT,
+    "fallocate": (E.ENOSPC, E.EINTR, E.EIO),
+    "fchmod": _TAKE,
+    "fchown": _TAKE,
+    "fcntl": (E.EMFILE, E.ENOMEM, E.EPERM, E.EBUSY, E.EAGAIN),
+    "fgetxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.ERANGE),
+    "flock": (E.EINTR, E.ENOMEM, E.EWOULDBLOCK),
+    "fsetxattr": _TAKE + (E.ENOTSUP,),
+    "fstat": (E.ENOMEM, E.EIO, E.EACCES),
+    "fstatfs": (E.EINTR, E.EIO, E.ENOMEM, E.ENOSYS),
+    "ftruncate": (E.EINTR, E.EIO, E.EFBIG, E.EPERM, E.ENOSPC),
+    "getdents64": (E.ENOENT, E.ENOMEM, E.EIO),
+    "getpeername": (E.ENOTCONN, E.ENOBUFS),
+    "getrandom": (E.EINTR, E.EAGAIN, E.ENOSYS),
+    "getsockname": (E.ENOBUFS,),
+    "getsockopt": (E.ENOBUFS, E.ENOMEM, E.ENOPROTOOPT, E.ESRCH, E.ENODATA, E.ERANGE, E.EMFILE),
+    "getxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.EACCES, E.ERANGE),
+    "ioctl": (E.ENOTTY, E.ENOMEM, E.EIO),
+    "lgetxattr": (E.ENODATA, E.ENOTSUP, E.ENOMEM, E.EIO, E.EACCES, E.ERANGE),
+    "linkat": _TAKE + (E.EEXIST, E.ENOENT, E.EACCES),
+    "lseek": (E.ESPIPE, E.EIO),
+    "madvise": (E.EAGAIN, E.ENOMEM),
+    "memfd_create": _SHORT,
+    "mmap": (E.ENOMEM, E.EAGAIN, E.ENFILE),
+    "mprotect": (E.ENOMEM, E.EACCES),
+    "mremap": (E.ENOMEM, E.EAGAIN),
+    "munmap": (E.ENOMEM,),
+    "newfstatat": _PATH,
+    "openat": _OPEN,
+    "openat2": _OPEN + (E.EXDEV, E.ENOSYS),
+    "open": _OPEN,
+    "pidfd_open": _SHORT + (E.ESRCH, E.ENOSYS, E.EINVAL),
+    "pipe2": (E.EMFILE, E.ENFILE),
+    "poll": (E.EINTR, E.ENOMEM),
+    "ppoll": (E.EINTR, E.ENOMEM),
+    "prctl": (E.EINVAL, E.EPERM),
+    "pread64": (E.EINTR, E.EIO, E.ENOMEM),
+    "prlimit64": (E.EPERM,),
+    "pwrite64": (E.EINTR, E.EIO, E.ENOSPC, E.EFBIG),
+    "read": (E.EINTR, E.EIO, E.ENOMEM, E.EISDIR, E.ESRCH),
+    # From a signalfd or timerfd.
+    "read event": (E.EINTR, E.EAGAIN),
+    "readlink": _PATH,
+    "readlinkat": _PATH,
+    "readv": (E.EINTR, E.EIO, E.ENOMEM, E.EAGAIN),
+    "recvfrom": _RECEIVE,
+    "recvmmsg": _RECEIVE,
+    "recvmsg": _RECEIVE,
+    "rt_sigaction": (),
+    "sendfile": (E.EINTR, E.EIO, E.ENOMEM, E.EAGAIN, E.EINVAL),
+    "sendmmsg": _SEND + (E.ECONNREFUSED, E.ENOENT, E.ETOOMANYREFS),
+    "sendmsg": _SEND + (E.ECONNREFUSED, E.ENOENT, E.ETOOMANYREFS),
+    "sendto": _SEND + (E.ECONNREFUSED, E.ENOENT),
+    "setsockopt": (E.ENOMEM, E.EPERM, E.ENOPROTOOPT, E.EINVAL),
+    "setxattr": _TAKE + (E.ENOTSUP,),
+    "shutdown": (E.ENOTCONN,),
+    "signalfd4": _SHORT + (E.ENODEV,),
+    "socket": (E.EMFILE, E.ENFILE, E.ENOBUFS, E.ENOMEM, E.EACCES),
+    "splice": (E.EAGAIN, E.EINTR, E.ENOMEM, E.EINVAL, E.EPIPE),
+    "statx": _PATH + (E.ENOSYS,),
+    "timerfd_create": _SHORT + (E.ENODEV, E.EPERM),
+    "unlinkat": _PATH,
+    "write": (E.EAGAIN, E.EINTR, E.EIO, E.ENOSPC, E.EPIPE),
+    "writev": _SEND,
+    # All ways to allocate memory.
+    "malloc": (E.ENOMEM,),
+}
+# These have no errno, or none for what these programs ask.
+NEVER = {"alarm", "arch_prctl", "clock_gettime", "exit", "exit_group", "futex", "getegid", "geteuid", "getgid",
+         "getpid", "getppid", "getresgid", "getresuid", "getrlimit", "gettid", "getuid", "sched_getaffinity", "time",
+         "timerfd_settime", "umask"}
