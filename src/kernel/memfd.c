@@ -31,6 +31,31 @@ int memfd_new(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+ssize_t memfd_fill(int fd, int from, size_t max)
+{
+	char buffer[65536];
+	size_t copied = 0;
+
+	for (;;) {
+		ssize_t n = read(from, buffer, sizeof(buffer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0 || copied + (size_t)n > max)
+			return (ssize_t)(copied + (size_t)n);
+		for (ssize_t written = 0; written < n;) {
+			ssize_t w = write(fd, buffer + written, (size_t)(n - written));
+
+			if (w < 0 && errno != EINTR)
+				return -errno;
+			written += w < 0 ? 0 : w;
+		}
+		copied += (size_t)n;
+	}
+}
+
 static struct posix_acl_xattr_entry acl_entry(uint16_t tag, uint16_t permissions, uint32_t id)
 {
 	return (struct posix_acl_xattr_entry){ htole16(tag), htole16(permissions), htole32(id) };

@@ -56,32 +56,6 @@ static enum opener_result open_pinned(const struct grant *grant, int pin, struct
 	return OPENER_OK;
 }
 
-/* Copies up to `size` bytes. Returns how many there were, more than `size` if there are more, or -errno. */
-static ssize_t copy_content(int from, int to, size_t size)
-{
-	char buffer[65536];
-	size_t copied = 0;
-
-	for (;;) {
-		ssize_t n = read(from, buffer, sizeof(buffer));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0 || copied + (size_t)n > size)
-			return (ssize_t)(copied + (size_t)n);
-		for (ssize_t written = 0; written < n;) {
-			ssize_t w = write(to, buffer + written, (size_t)(n - written));
-
-			if (w < 0 && errno != EINTR)
-				return -errno;
-			written += w < 0 ? 0 : w;
-		}
-		copied += (size_t)n;
-	}
-}
-
 static enum opener_result deliver_copy(const struct grant *grant, const struct identity *client, int pin,
 				       struct opened *opened)
 {
@@ -94,7 +68,7 @@ static enum opener_result deliver_copy(const struct grant *grant, const struct i
 	memory = memfd_new(grant->name);
 	if (memory < 0)
 		return opened_fail(opened, "its copy can't be made", memory);
-	size = copy_content(from, memory, OPEN_COPY_MAX);
+	size = memfd_fill(memory, from, OPEN_COPY_MAX);
 	if (size < 0)
 		return opened_fail(opened, "it can't be copied", (int)size);
 	if ((size_t)size > OPEN_COPY_MAX)

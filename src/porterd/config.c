@@ -7,16 +7,18 @@
 #include "porterd/config.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <libeconf.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/drop_ins.h"
 #include "base/macro.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "kernel/memfd.h"
+#include "kernel/pin.h"
 #include "porterd/worker.h"
 #include "record/message_id.h"
 #include "record/record.h"
@@ -26,6 +28,7 @@
 #define SECTION "Server"
 #define DIRECTORIES_MAX 3
 #define DROP_INS_MAX 256
+#define FILE_SIZE_MAX ((size_t)1 << 20)
 
 struct reader {
 	struct config *config;
@@ -136,28 +139,40 @@ static void read_section(struct reader *reader, const char *path, econf_file *fi
 	(void)econf_freeArray(names);
 }
 
-static void read_file(struct reader *reader, const char *path)
+/* Reads the bytes and not the file: libeconf takes an error of read() for the end, and it takes it for granted that
+ * there is memory, and dies where there is none. */
+static econf_file *parse_file(struct reader *reader, const char *path)
 {
+	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int copy = from < 0 ? -errno : memfd_new("porterd-settings");
+	ssize_t size = copy < 0 ? copy : memfd_fill(copy, from, FILE_SIZE_MAX);
+	char copy_path[PIN_PROC_PATH_SIZE];
 	econf_file *file = NULL;
 	econf_err error;
+
+	if (size > (ssize_t)FILE_SIZE_MAX)
+		size = -EFBIG;
+	if (size >= 0 && memory_reserve(MEMORY_FOR_ECONF(size, size / 2)) < 0)
+		size = -ENOMEM;
+	if (size < 0) {
+		complain(reader, path, "it can't be read: %s", strerror((int)-size));
+		return NULL;
+	}
+	pin_proc_path(copy, copy_path);
+	error = econf_readFile(&file, copy_path, "=", "#");
+	if (error != ECONF_SUCCESS)
+		complain(reader, path, "it can't be read: %s", econf_errString(error));
+	return error == ECONF_SUCCESS ? file : NULL;
+}
+
+static void read_file(struct reader *reader, const char *path)
+{
+	econf_file *file = parse_file(reader, path);
 	char **groups = NULL;
 	size_t count = 0;
-	struct stat st;
 
-	if (stat(path, &st) < 0) {
-		complain(reader, path, "it can't be read: %s", strerror(errno));
+	if (!file)
 		return;
-	}
-	/* libeconf takes it for granted that there is memory, and dies where there is none. */
-	if (memory_reserve(MEMORY_FOR_ECONF(st.st_size, st.st_size / 2)) < 0) {
-		complain(reader, path, "it can't be read: %s", strerror(ENOMEM));
-		return;
-	}
-	error = econf_readFile(&file, path, "=", "#");
-	if (error != ECONF_SUCCESS) {
-		complain(reader, path, "it can't be read: %s", econf_errString(error));
-		return;
-	}
 	read_section(reader, path, file);
 	if (econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {
 		for (size_t i = 0; i < count; i++)

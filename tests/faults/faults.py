@@ -389,17 +389,25 @@ class Results:
         return steps
 
 
+def counts_lines():
+    return b".gcda" in open(PORTERD, "rb").read()
+
+
 def made_with():
     """What the calls and their outcomes depend on: the libraries' own names, which hold their versions."""
     libraries = subprocess.run(["ldd", PORTERD], stdout=subprocess.PIPE, check=True).stdout.decode()
     names = [os.uname().machine, "root" if os.geteuid() == 0 else "user"]
-    # Who counts lines writes them down at the end.
-    if b".gcda" in open(PORTERD, "rb").read():
+    if counts_lines():
         names.append("coverage")
     for library in ("libjansson", "libsystemd", "libeconf"):
         path = re.search(rf"=> (\S*/{library}\.so\S*)", libraries)
         names.append(os.path.basename(os.path.realpath(path.group(1))) if path else f"no {library}")
     return ", ".join([*names, os.confstr("CS_GNU_LIBC_VERSION")])
+
+
+def ends_early(row):
+    """Who is not served by the time that epoll is to be told of the connection, is closed where it can't be."""
+    return {"closed"} if row.split("\t")[1] == "epoll_ctl" else set()
 
 
 class Table:
@@ -423,7 +431,7 @@ class Table:
                  for row, outcomes in rows.items()
                  # To be served is never wrong; which call of a name fails, and whether anybody waits for what it does,
                  # is a matter of the time.
-                 if not {*outcomes} - {"served"} <= {*recorded.get(row, "").split(", ")}]
+                 if not {*outcomes} - {"served"} - ends_early(row) <= {*recorded.get(row, "").split(", ")}]
         if SAMPLE == 1:
             wrong += [f"{row} did not happen" for row in recorded if row not in rows]
         if wrong:
@@ -440,6 +448,8 @@ def tests_of(conversation):
             raise Skip("the library does not know this machine's system calls")
         if not os.path.exists(LIBRARY) or WRAPPER or b"__asan_init" in open(PORTERD, "rb").read():
             raise Skip("nothing can be preloaded here")
+        if step == "stop" and counts_lines():
+            raise Skip("what writes the counts down at the end dies where there is no memory")
         rows, injected, wrong = results.of(step)
         print(f"# {injected} faults, {len(rows)} rows")
         for row, outcomes in sorted(rows.items()):

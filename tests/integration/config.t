@@ -115,6 +115,15 @@ def errors_are_told_and_left_out():
             equal(limit(program), 8, line)
             eventually(lambda: word in program.log(), f"{line}: told in the log: {program.log()}")
             equal("porterd.conf" in program.log(), True, "with the file's name")
+
+
+@test
+def what_cannot_be_read_is_told():
+    for files, why in (({"porterd.conf": "[Server]\nConnectionsMax=3\n" + "#" * (1 << 20)}, "File too large"),
+                       ({"porterd.conf/10.conf": "[Server]\nConnectionsMax=3\n"}, "Is a directory")):
+        with Configured(files) as program:
+            equal(limit(program), 8, why)
+            eventually(lambda: f"/porterd.conf: it can't be read: {why}" in program.log(), program.log())
     with Configured({"porterd.conf": "ConnectionsMax=3\n"}) as program:
         equal(limit(program), 8, "outside of a section")
         eventually(lambda: "is in no section" in program.log(), f"told in the log: {program.log()}")

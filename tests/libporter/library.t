@@ -57,7 +57,9 @@ def header_functions():
 
 
 def compiler():
-    return shlex.split(make_variable("CC")) + shlex.split(make_variable("SANITIZER_CFLAGS"))
+    """With what the library needs of its programs: sanitizers do, the counting of its lines does not."""
+    flags = shlex.split(make_variable("SANITIZER_CFLAGS"))
+    return shlex.split(make_variable("CC")) + ([] if "--coverage" in flags else flags)
 
 
 # --- what the library is ---

@@ -57,7 +57,7 @@ run_coverage()
 {
 	local rc=0
 
-	configured coverage CC=gcc CFLAGS='-O0 -g' --enable-coverage --disable-manuals
+	configured coverage CC=gcc CFLAGS='-O0 -g' --enable-coverage
 	# What fails is told by the steps that are there for it; here it is counted what ran.
 	make -j"$jobs" check check-faults || rc=$?
 	gcovr --root "$source" --filter "$source/src/" --object-directory "$work/build/coverage" \
