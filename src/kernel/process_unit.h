@@ -37,8 +37,8 @@ int process_cgroup_unit(const char *text, char **ret, enum process_units *ret_wh
  * its pidfd, for a tenth of what reading takes. -ENOTTY and others before Linux 6.13; -ESRCH. */
 int process_cgroup_number(int pidfd, uint64_t *ret);
 
-/* This process's own unit, and the directory of the cgroup that holds its and its neighbours': their slice's. Returns the
- * fd, and *ret_unit, both owned by the caller; -ENXIO as above, or -errno. */
+/* This process's own unit, and the directory of the cgroup that holds its and its neighbours': their slice's. Returns
+ * the fd, and *ret_unit, both owned by the caller; -ENXIO as above, or -errno. */
 int process_slice_open(char **ret_unit);
 
 /* The unit of a cgroup, as sd_pid_get_unit(3) would say: the first part of its path that is no slice. `of` and

@@ -74,8 +74,9 @@ ssize_t sockio_receive_fds(int fd, void *buffer, size_t size, struct fdset *fds,
 ssize_t sockio_send(int fd, const void *buffer, size_t size, int flags);
 
 /* Moves up to `size` bytes of a stream into a pipe, or out of a pipe into a stream, without copying them. `flags` are
- * MSG_DONTWAIT, which holds where both are non-blocking, or 0. 0 is the end; fds that came along are dropped. -EINVAL: the kernel can't do it
- * for this kind of socket. Here a vanished peer raises SIGPIPE as well, unless the process ignores it. */
+ * MSG_DONTWAIT, which holds where both are non-blocking, or 0. 0 is the end; fds that came along are dropped. -EINVAL:
+ * the kernel can't do it for this kind of socket. Here a vanished peer raises SIGPIPE as well, unless the process
+ * ignores it. */
 ssize_t sockio_splice(int from, int to, size_t size, int flags);
 
 /* Sends the parts as one message; the fds (which stay the caller's) travel with its first byte. */

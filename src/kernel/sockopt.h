@@ -34,8 +34,8 @@
 /* Makes the kernel refuse messages with fds (EPERM at their sender), Linux 6.16; accepted sockets inherit it. */
 int sockopt_refuse_rights(int fd);
 
-/* Has it refuse fds, and take nothing else along with a stream's bytes, from now on: a receive stops at what came with
- * something, and then stops only where the bytes do (or urgent ones). -errno: fds can't be refused. */
+/* Has it refuse fds, and take no credentials or pidfd along, from now on: these would end a stream's receive before all
+ * bytes are received. What was queued before may still do so. -errno: fds can't be refused. */
 int sockopt_pass_nothing(int fd);
 
 /* Makes each message carry SCM_CREDENTIALS. */
@@ -60,7 +60,8 @@ int sockopt_peer_label(int fd, char *label, size_t size);
  * hundred bytes of its own for each message. */
 int sockopt_unread(int fd);
 
-/* How many bytes have come and were not received yet, or -errno. */
+/* Never fewer than the bytes that have come and were not received yet, or -errno. (Since Linux 6.17 an urgent byte that
+ * is gone still counts.) */
 int sockopt_received(int fd);
 
 /* Has the peer read everything? */

@@ -167,10 +167,11 @@ void connection_close(struct connection *connection)
 	server_connections_changed(server);
 }
 
-void connection_watch_again(struct connection *connection)
+int connection_watch_again(struct connection *connection)
 {
-	if (connection->watched)
-		(void)loop_change(&connection->server->loop, &connection->source, connection->events);
+	if (!connection->watched)
+		return 0;
+	return loop_change(&connection->server->loop, &connection->source, connection->events);
 }
 
 void connection_watch(struct connection *connection, uint32_t events)
@@ -182,7 +183,7 @@ void connection_watch(struct connection *connection, uint32_t events)
 	else if (!(events & EPOLLOUT) && (connection->events & EPOLLOUT))
 		patience_end(connection);
 	connection->events = events;
-	connection_watch_again(connection);
+	(void)connection_watch_again(connection);
 }
 
 bool connection_rest(struct connection *connection, int error)
@@ -204,7 +205,8 @@ void connection_resume(struct connection *connection)
 
 	if (!connection->resting)
 		return;
-	connection->events = EPOLLIN;
+	/* Its reader may have been waited for, which is over. */
+	connection_watch(connection, EPOLLIN);
 	r = loop_add(&connection->server->loop, &connection->source, EPOLLIN);
 	connection->watched = r >= 0;
 	connection->resting = r < 0;

@@ -113,8 +113,8 @@ void connection_close(struct connection *connection);
 /* Changes what epoll watches for, if it is something else. */
 void connection_watch(struct connection *connection, uint32_t events);
 
-/* Asks epoll, which has told of the connection by its edge (EPOLLET), to tell again if there is anything. */
-void connection_watch_again(struct connection *connection);
+/* Tells epoll anew what is watched for; if that is there already, it is told, or told again. 0 or -errno. */
+int connection_watch_again(struct connection *connection);
 
 /* Receiving from it failed. If that was for want of something, and no fault of the client's, the connection rests
  * until server_pause() is over, and the answer is true. */

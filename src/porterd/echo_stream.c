@@ -26,10 +26,12 @@
 #define BULK_RECEIVES 4
 #define SMALL_RECEIVES 4
 
-/* Told of once for each arrival; at an end, or at urgent data, which a receive stops at, more than EPOLLIN is told. */
+/* Told of once for each arrival. At an end, or at urgent data, before which a receive stops, more than EPOLLIN is
+ * told. */
 #define EDGE (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET)
-/* It pays off for those that stay; whoever was not fit for it is looked at again after as many as a byte counts. */
-#define EDGE_EXCHANGE 16
+/* It pays off for those that stay. The count wraps, so who was not fit for it, or came back from bulk or from not
+ * reading, is looked at again 256 exchanges later. */
+#define EDGE_AFTER 16
 
 struct echo_stream {
 	struct connection connection;
@@ -171,21 +173,26 @@ static bool splice_piece(struct echo_stream *echo)
 	return false;
 }
 
-/* Whatever is told of by its level, epoll looks at once more after it was served, to see that nothing is left; of many
- * thousands none is in the cache any more. By its edge it is told of once, and then nobody knows of what is left. So
- * that is for who leaves nothing: less was received than there was room for, and nothing stops a receive before all is
- * received. What came before that was so, may. */
-static void watch_next(struct echo_stream *echo, size_t received, uint32_t events)
+/* By its level epoll polls a connection once more after it was served, which misses the cache where there are
+ * thousands. By its edge it does not, but then nobody tells of bytes that were left. So this is for who leaves none
+ * without a word: a receive fills the buffer, or more than EPOLLIN was told. What was queued before the socket took
+ * nothing but bytes can stop a receive as well, so the queue must be empty once: to be asked after a receive and before
+ * its answer, for which most clients wait. */
+static bool is_fit_for_edge(struct echo_stream *echo)
 {
-	struct connection *connection = &echo->connection;
+	int fd = echo->connection.source.fd;
 
-	if (connection->events & EPOLLET) {
-		if (received == PIECE || events != EPOLLIN)
-			connection_watch_again(connection);
-	} else if (++echo->exchanges == EDGE_EXCHANGE) {
-		if (sockopt_pass_nothing(connection->source.fd) >= 0 && sockopt_received(connection->source.fd) == 0)
-			connection_watch(connection, EDGE);
-	}
+	return !(echo->connection.events & EPOLLET) && ++echo->exchanges == EDGE_AFTER &&
+	       sockopt_pass_nothing(fd) >= 0 && sockopt_received(fd) == 0;
+}
+
+static void watch_next(struct echo_stream *echo, size_t received, uint32_t events, bool fit)
+{
+	if (fit)
+		connection_watch(&echo->connection, EDGE);
+	else if ((echo->connection.events & EPOLLET) && (received == PIECE || events != EPOLLIN) &&
+		 connection_watch_again(&echo->connection) < 0)
+		connection_close(&echo->connection);
 }
 
 static void echo_stream_ready(struct connection *connection, uint32_t events)
@@ -193,6 +200,7 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 	struct echo_stream *echo = CONTAINER_OF(connection, struct echo_stream, connection);
 	struct server *server = connection->server;
 	ssize_t received, sent;
+	bool fit;
 
 	server->active = true;
 	/* What was copied before the first splice goes before it. */
@@ -205,8 +213,11 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		return;
 
 	received = sockio_receive(connection->source.fd, server->buffer.data, PIECE, MSG_DONTWAIT);
-	if (received == -EAGAIN)
+	if (received == -EAGAIN) {
+		/* By the level, whoever is wrong in that is asked again. */
+		connection_watch(connection, EPOLLIN);
 		return;
+	}
 	/* At the end nothing is left over: what was left over would have stopped the reading. */
 	if (received <= 0) {
 		if (!connection_rest(connection, (int)received))
@@ -221,6 +232,7 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 		echo->splices = true;
 	}
 
+	fit = is_fit_for_edge(echo);
 	sent = sockio_send(connection->source.fd, server->buffer.data, (size_t)received, MSG_DONTWAIT);
 	if (sent == -EAGAIN)
 		sent = 0;
@@ -229,7 +241,7 @@ static void echo_stream_ready(struct connection *connection, uint32_t events)
 	else if (sent < received)
 		keep_rest(echo, server->buffer.data + sent, (size_t)(received - sent));
 	else
-		watch_next(echo, (size_t)received, events);
+		watch_next(echo, (size_t)received, events, fit);
 }
 
 /* What is in the pipe goes into memory; nothing else is left over then. */

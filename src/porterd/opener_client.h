@@ -38,8 +38,9 @@ struct opener_call {
 int opener_client_new(struct opener_client **ret, struct server *server, const char *path);
 void opener_client_free(struct opener_client *client);
 
-/* Asks. `labels` are `count` strings shorter than OPENER_LABEL_SIZE. 0: done() will be called, but not from
- * here; -ENOMEM or -EBUSY: there is no room for the question now, or none for this user's; other -errno: the opener can't be reached. */
+/* Asks. `labels` are `count` strings shorter than OPENER_LABEL_SIZE. 0: done() will be called, but not from here;
+ * -ENOMEM or -EBUSY: there is no room for the question now, or none for this user's; other -errno: the opener can't be
+ * reached. */
 int opener_call_start(struct opener_call *call, struct opener_client *client, enum opener_operation operation,
 		      const char *const *labels, size_t count, uint32_t cursor, int client_fd);
 

@@ -62,8 +62,8 @@ struct quota_share {
 /* How many connections one user may have with these. */
 size_t quota_user_connections(size_t connections_max, const struct quota_settings *settings);
 
-/* Sets the limits, also while somebody has something: who has more than one may then keeps it, and gets no more. A quota
- * that is all zero is one of which nobody has anything. */
+/* Sets the limits, also while somebody has something: who has more than one may then keeps it, and gets no more. A
+ * quota that is all zero is one of which nobody has anything. */
 void quota_set(struct quota *quota, size_t connections_max, const struct quota_settings *settings);
 
 /* For a kind that quota_set() leaves as it is: what all, and what one user, may have. */

@@ -51,8 +51,8 @@ static int find_unit(sd_bus *bus, uint64_t end, sd_bus_message **message, const 
 	return r < 0 ? r : sd_bus_message_read(*message, "o", ret);
 }
 
-/* What kind of job the unit has; *ret is owned by the caller. NULL: there is none, so somebody else than systemd has sent
- * the signal. */
+/* What kind of job the unit has; *ret is owned by the caller. NULL: there is none, so somebody else than systemd has
+ * sent the signal. */
 static int find_job(sd_bus *bus, uint64_t end, const char *unit, char **ret)
 {
 	_cleanup_(cleanup_message) sd_bus_message *message = NULL;

@@ -114,9 +114,10 @@ def send(daemon, client, data):
 
 
 def echo_stream(talk, daemon):
-    text = bytes(range(256)) * 300
+    # After the first ones epoll is told to tell of it by its edge.
+    pieces = [b"hello"] * 17 + [bytes(range(256)) * 300]
     with talk.client("echo", STREAM) as client:
-        for piece in (b"hello", text):
+        for piece in pieces:
             if not send(daemon, client, piece):
                 return "closed"
             got = b""

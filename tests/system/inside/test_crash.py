@@ -54,7 +54,8 @@ def crash(unit, loads, victim=main_process, times=CRASHES):
         wait_until(whole, f"all of {unit} at the end")
         time.sleep(0.2)
     print(f"# {times} times: {loads.count('answers')} answers, {loads.count('unavailable')} without the opener, "
-          f"{loads.count('left')} not waited for, {loads.count('echoes')} echoes, {loads.count('lost')} connections lost")
+          f"{loads.count('left')} not waited for, {loads.count('echoes')} echoes, {loads.count('lost')} connections "
+          "lost")
     equal(prop(unit, "NRestarts"), str(times if victim == main_process else 0), f"restarts of {unit}")
     for name in SOCKETS:
         equal(state(name), "active", name)
