@@ -63,8 +63,8 @@ static void print_rates(const struct result *result, FILE *out)
 	if (bench->reach > 0)
 		(void)snprintf(reach, sizeof(reach), "%s %.2f", bench->kind == CASE_START ? "<=" : ">=",
 			       bench->reach);
-	(void)fprintf(out, "%s\n  against: %s; ratio %.3f (%s) %s\n", bench->title, bench->against, result->ratio,
-		      reach, verdict(result));
+	(void)fprintf(out, "%s%s%s\n  against: %s; ratio %.3f (%s)\n", bench->title, *verdict(result) ? ": " : "",
+		      verdict(result), bench->against, result->ratio, reach);
 	if (bench->reach_cpu > 0)
 		(void)fprintf(out, "  CPU time a GiB: %.3f of the other's (<= %.2f)\n", result->ratio_cpu,
 			      bench->reach_cpu);
@@ -96,9 +96,9 @@ static void print_case(const struct result *result, FILE *out)
 		return;
 	}
 	if (result->bench->kind == CASE_MEMORY)
-		(void)fprintf(out, "%s\n  PSS %.0f KiB (<= %.0f), %.0f bytes a connection (<= %.0f) %s\n",
-			      result->bench->title, result->pss_kb, MEMORY_PSS_KB, result->bytes_each,
-			      MEMORY_BYTES_EACH, verdict(result));
+		(void)fprintf(out, "%s: %s\n  PSS %.0f KiB (<= %.0f), %.0f bytes a connection (<= %.0f)\n",
+			      result->bench->title, verdict(result), result->pss_kb, MEMORY_PSS_KB, result->bytes_each,
+			      MEMORY_BYTES_EACH);
 	else
 		print_rates(result, out);
 }

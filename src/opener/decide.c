@@ -36,7 +36,7 @@ static const char *unattested(const struct identity *client, bool alive)
 	if (!(client->known & IDENTITY_CREDENTIALS) || client->uid == (uid_t)-1)
 		return "the kernel says nothing of who connected";
 	if (client->uid == IDENTITY_UID_NOBODY)
-		return "the client's user has no name here (uid 65534, another user namespace)";
+		return "uid 65534 is nobody's own, but what users of another user namespace read as";
 	if (client->pid <= 0)
 		return "the client's process is not visible here (pid 0, another PID namespace)";
 

@@ -146,8 +146,8 @@ static int adopt_created(const struct grant *grant, int fd, struct stat *ret)
 	return 0;
 }
 
-/* OPENER_OK with an fd or, for a check, without one. opened->result is left alone and -EEXIST put in *race if
- * somebody else made the file first. */
+/* OPENER_OK with an fd or, for a check, without one. *race is true if somebody else made the file first, or a link that
+ * leads nowhere is in its place: to be looked for once more. */
 static enum opener_result create(const struct grant *grant, bool check, bool *race, struct opened *opened)
 {
 	_cleanup_close_ int parent = -EBADF, fd = -EBADF;
@@ -177,8 +177,10 @@ static enum opener_result create(const struct grant *grant, bool check, bool *ra
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it got an access control list from its directory");
 	}
 	r = adopt_created(grant, fd, &status);
-	if (r < 0)
+	if (r < 0) {
+		(void)unlinkat(parent, name, 0);
 		return opened_fail(opened, "it can't be made", r);
+	}
 
 	opened->found = true;
 	opened->device = status.st_dev;

@@ -215,8 +215,9 @@ static bool is_porterd(struct opener *opener, int fd)
 			if (credentials.uid == opener->options.users[i])
 				return true;
 
-	record_message(opener->recorder, LOG_WARNING, "A connection of uid %u, pid %d was closed: only porterd may "
-		       "ask the opener", credentials.uid, credentials.pid);
+	if (complaint_is_due(&opener->repeating))
+		record_message(opener->recorder, LOG_WARNING, "A connection of uid %u, pid %d was closed: only porterd "
+			       "may ask the opener", credentials.uid, credentials.pid);
 	return false;
 }
 
@@ -224,6 +225,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 {
 	struct opener *opener = data;
 	_cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int r;
 
 	(void)source;
 	(void)events;
@@ -237,8 +239,9 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 	if (!is_porterd(opener, fd))
 		return 0;
 
-	if (peer_new(&opener->owner, TAKE_FD(fd)) < 0) {
-		pause_listening(opener, "out of memory");
+	r = peer_new(&opener->owner, TAKE_FD(fd));
+	if (r < 0) {
+		pause_listening(opener, strerror(-r));
 		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
 		return 0;
 	}

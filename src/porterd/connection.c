@@ -17,7 +17,7 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 {
 	struct connection *connection = CONTAINER_OF(source, struct connection, source);
 
-	/* What is not written need not be written back, of many thousands. */
+	/* Of many thousands of connections each write makes the cache write something back. */
 	if (connection->patience.unread != -1)
 		connection->patience.unread = -1;
 	if (connection->server->handing_over) {

@@ -42,8 +42,8 @@ struct protocol {
 	void (*clear)(struct connection *connection);
 	/* Frees, at the end of the loop's round, what somebody may still have in hand; may be NULL. */
 	void (*release)(struct connection *connection);
-	/* Says what the next porterd needs of the connection; the texts stay the state's. Called when nothing is done
-	 * for it any more but connection_close(). -errno: it can't be kept. */
+	/* Says what the next porterd needs of the connection; the texts stay the state's. What comes then is its
+	 * connection_close() or, if it could not be given away, its draining. -errno: it can't be kept. */
 	int (*save)(struct connection *connection, struct kept *kept);
 	/* Takes that up in a new connection, before anything is received. -errno: it can't go on. */
 	int (*restore)(struct connection *connection, const struct kept *kept);

@@ -77,16 +77,17 @@ static size_t reports_size(size_t count)
 
 int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 {
-	int pair[2];
 	void *reports = mmap(NULL, reports_size(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			     -1, 0);
+	int pair[2];
 
 	*crew = (struct worker_crew){ .count = count, .sign_usec = sign_usec, .pass_fd = -EBADF, .passed_fd = -EBADF };
 	/* One more, for the supervisor. */
 	crew->bells = calloc(count + 1, sizeof(*crew->bells));
-	if (reports == MAP_FAILED || !crew->bells)
+	if (reports != MAP_FAILED)
+		crew->reports = reports;
+	if (!crew->reports || !crew->bells)
 		return -ENOMEM;
-	crew->reports = reports;
 	crew->store_room = (_Atomic uint32_t *)&crew->reports[count];
 	for (size_t i = 0; i <= count; i++) {
 		crew->bells[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

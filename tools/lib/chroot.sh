@@ -49,8 +49,16 @@ leave_bare_chroot()
 	exit "$rc"
 }
 
+# What was interrupted may take a moment to end, and whoever does not keeps his view of the mounts, not ours.
 leave_bind_root()
 {
-	umount -R "$bare_root" && rmdir "$bare_root"
+	local tries
+
+	for tries in 1 2 3 4 5 6 7 8 9 10; do
+		umount -R "$bare_root" 2>/dev/null && break
+		[ "$tries" -lt 10 ] || umount -R -l "$bare_root"
+		sleep 1
+	done
+	rmdir "$bare_root"
 	[ "$had_proc" = yes ] || umount /proc
 }

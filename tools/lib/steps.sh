@@ -6,17 +6,45 @@
 mkdir -p "$work/log" "$work/result"
 only=()
 
+# needs_of STEP: prints those that have to come before it.
+needs_of()
+{
+	case $1 in
+	packages) ;;
+	source | trees) echo packages ;;
+	deb-* | readme) echo packages source trees ;;
+	units-* | confinement) echo packages source trees install ;;
+	lintian | hardening | appstream | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
+	system-* | autopkgtest-*) echo packages source trees "deb-${1#*-}" ;;
+	*) echo packages source ;;
+	esac
+}
+
+# choose_steps STEP...: of these, those that only_wanted names, and what they need, are in `only` then.
+choose_steps()
+{
+	local pattern name found i
+
+	# shellcheck disable=SC2154  # set by the script that reads this
+	for pattern in "${only_wanted[@]}"; do
+		found=no
+		for name in "$@"; do
+			# shellcheck disable=SC2053  # a pattern, as in --only='system-*'
+			[[ $name == $pattern ]] && only+=("$name") && found=yes
+		done
+		[ "$found" = yes ] || die "--only=$pattern: there is no such step (see --help)"
+	done
+	for ((i = 0; i < ${#only[@]}; i++)); do
+		for name in $(needs_of "${only[i]}"); do
+			[[ " ${only[*]} " == *" $name "* ]] || only+=("$name")
+		done
+	done
+}
+
 # selected STEP: is it one that the command line asks for?
 selected()
 {
-	local pattern
-
-	[ ${#only[@]} -eq 0 ] && return
-	for pattern in "${only[@]}"; do
-		# shellcheck disable=SC2053  # a pattern, as in --only='system-*'
-		[[ $1 == $pattern ]] && return
-	done
-	return 1
+	[ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]
 }
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
