@@ -263,7 +263,7 @@ def frozen(program):
     """It receives nothing meanwhile, and then all at once."""
     def stands():
         with open(f"/proc/{program.process.pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+            return stat.read().rsplit(")", 1)[1].split()[0] in ("T", "t")  # t: strace is there, too
     os.kill(program.process.pid, signal.SIGSTOP)
     eventually(stands, "it stands still")
     yield
