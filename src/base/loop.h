@@ -52,7 +52,8 @@ static inline void loop_event_changed(struct loop *loop)
  * last, which may be long ago: what happens in this loop does not wake it. */
 void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec);
 
-/* Runs until loop_finish(). `between` is called after each round of events; NULL: nothing is. -errno if waiting fails. */
+/* Runs until loop_finish(). `between` is called after each round of events; NULL: nothing is. -errno if waiting
+ * fails. */
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata);
 static inline void loop_finish(struct loop *loop)
 {

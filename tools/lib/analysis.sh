@@ -58,7 +58,7 @@ run_coverage()
 	local rc=0
 
 	configured coverage CC=gcc CFLAGS='-O0 -g' --enable-coverage
-	# What fails is told by the steps that are there for it; here it is counted what ran.
+	# What ran is counted also where a test fails, which is told by the result.
 	make -j"$jobs" check check-faults || rc=$?
 	gcovr --root "$source" --filter "$source/src/" --object-directory "$work/build/coverage" \
 		--exclude-unreachable-branches --print-summary --fail-under-line "$coverage_least" \
