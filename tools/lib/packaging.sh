@@ -196,3 +196,15 @@ check_readme()
 	' || return 1
 	"$source/tests/system/readme" --tree="$tree" && rm -rf "$tree"
 }
+
+# tools/demo as a stranger sees it, where systemd-socket-activate starts porterd, and in the same tree booted, where its
+# own units do.
+check_demo()
+{
+	local suite=$1 tree=$work/demo/$1
+
+	mkdir -p "$work/demo" && cp -a --reflink=auto "$trees/$suite" "$tree" || return 1
+	cp -a "$source.orig" "$tree/srv/porterd" || return 1
+	tree_run "$tree" /srv/porterd/tools/demo || return 1
+	"$source/tests/system/demo" --tree="$tree" && rm -rf "$tree"
+}

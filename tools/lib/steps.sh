@@ -12,7 +12,7 @@ needs_of()
 	case $1 in
 	packages) ;;
 	source | trees) echo packages ;;
-	deb-* | readme) echo packages source trees ;;
+	deb-* | readme | demo-*) echo packages source trees ;;
 	units-* | confinement) echo packages source trees install ;;
 	lintian | hardening | appstream | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
 	system-* | autopkgtest-*) echo packages source trees "deb-${1#*-}" ;;
@@ -49,8 +49,8 @@ selected()
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
 # from what it prints: summaries of automake's test runner, or TAP of its own
-# where the name begins with system- or is confinement, autopkgtest's summary where
-# it begins with autopkgtest-. Where it prints neither, it is one test.
+# where it boots a system or is confinement, autopkgtest's summary where it begins
+# with autopkgtest-. Where it prints neither, it is one test.
 step()
 {
 	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
@@ -80,7 +80,7 @@ step()
 count_tests()
 {
 	case $1 in
-	system-* | confinement)
+	system-* | demo-* | readme | confinement)
 		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
 			/^ok / { passed++ }
 			/^not ok / { failed++ }
@@ -114,7 +114,7 @@ steps_summary()
 		[ -e "$result" ] || continue
 		name=${result##*/}
 		read -r p f s <"$result"
-		if [ "$s" -gt 0 ] && [[ $name == system-* || $name == autopkgtest-* ]]; then
+		if [ "$s" -gt 0 ] && [[ $name =~ ^(system-|demo-|autopkgtest-|readme$) ]]; then
 			say "skipped: $name: $(grep -m 1 -oE '# SKIP.*|summary: .* SKIP.*' "$work/log/$name.log")"
 			# A release may lack what one test is for; a machine that can't boot lacks all.
 			[ "$strict" = yes ] && grep -q '^1\.\.0 # SKIP\|^ok .*# SKIP' "$work/log/$name.log" &&
