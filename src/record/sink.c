@@ -20,6 +20,7 @@ struct record_sink {
 	bool journal;
 	bool owned; /* false: fd is the caller's */
 	bool file; /* lines go to a file, which has room and no reader to wait for */
+	bool torn; /* the last line there has no end */
 	int fd;
 	struct sockaddr_un address;
 };
@@ -265,11 +266,28 @@ static void line_add_record(struct line *line, const char *record, size_t size)
 	line->text[line->size++] = '\n';
 }
 
+/* Writes lines, the first of which begins with a line of its own whatever was cut off before: a full disk takes a part.
+ * Returns how many are there as a whole, or -errno. */
+static ssize_t write_text(struct record_sink *sink, const char *text, size_t size)
+{
+	ssize_t written, n_lines = 0;
+
+	if (sink->torn && write(sink->fd, "\n", 1) == 1)
+		sink->torn = false;
+	written = write(sink->fd, text, size);
+	if (written < 0)
+		return -errno;
+	for (ssize_t i = 0; i < written; i++)
+		n_lines += text[i] == '\n';
+	sink->torn = sink->torn || (written > 0 && text[written - 1] != '\n');
+	return n_lines;
+}
+
 static int write_line(struct record_sink *sink, const char *record, size_t size)
 {
 	struct pollfd writable = { .fd = sink->fd, .events = POLLOUT };
 	struct line line;
-	ssize_t written;
+	ssize_t r;
 
 	/* With POLLERR or POLLHUP nobody is left to read, and a write would raise SIGPIPE. */
 	if (!sink->file && (poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT))
@@ -277,10 +295,8 @@ static int write_line(struct record_sink *sink, const char *record, size_t size)
 
 	line.size = 0;
 	line_add_record(&line, record, size);
-	written = write(sink->fd, line.text, line.size);
-	if (written < 0)
-		return -errno;
-	return (size_t)written == line.size ? 0 : -EAGAIN;
+	r = write_text(sink, line.text, line.size);
+	return r > 0 ? 0 : r < 0 ? (int)r : -EAGAIN;
 }
 
 int record_sink_send(struct record_sink *sink, const char *record, size_t size)
@@ -320,6 +336,7 @@ static size_t write_lines(struct record_sink *sink, const struct iovec *records,
 
 	for (size_t i = 0; i < count;) {
 		size_t size = 0, n_lines = 0;
+		ssize_t written;
 
 		for (; i < count && n_lines < LINES; i++, n_lines++) {
 			struct line line;
@@ -329,8 +346,8 @@ static size_t write_lines(struct record_sink *sink, const struct iovec *records,
 			memcpy(text + size, line.text, line.size);
 			size += line.size;
 		}
-		if (write(sink->fd, text, size) == (ssize_t)size)
-			sent += n_lines;
+		written = write_text(sink, text, size);
+		sent += written > 0 ? (size_t)written : 0;
 	}
 	return sent;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -148,6 +149,45 @@ START_TEST(a_file_is_appended_to)
 }
 END_TEST
 
+static void set_file_limit(rlim_t size)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = size;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* As on a full disk: the kernel takes what fits, and says so. */
+START_TEST(what_a_full_file_took_is_counted)
+{
+	static const char line[] = "unit-test: held [PORTERD_SEQUENCE=1]\n";
+	struct recorder *recorder;
+	char text[1024];
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(recorder_new_stderr(&recorder, "unit-test", fd), 0);
+	set_file_limit(2 * strlen(line) + 10);
+	record_hold(recorder);
+	for (int n = 0; n < 5; n++)
+		record_message(recorder, LOG_INFO, "held");
+	record_release(recorder);
+	ck_assert_uint_eq(recorder_counts(recorder).dropped, 3);
+	record_message(recorder, LOG_INFO, "no room");
+	ck_assert_uint_eq(recorder_counts(recorder).dropped, 4);
+
+	set_file_limit(RLIM_INFINITY);
+	record_message(recorder, LOG_INFO, "room");
+	memset(text, 0, sizeof(text));
+	ck_assert_int_gt((int)pread(fd, text, sizeof(text) - 1, 0), 0);
+	ck_assert_ptr_nonnull(strstr(text, "held [PORTERD_SEQUENCE=2]\nunit-test:\nunit-test: room [PORTERD_SEQUENCE=7]\n"));
+	ck_assert_ptr_nonnull(strstr(text, "4 records were dropped"));
+	recorder_free(recorder);
+	(void)close(fd);
+}
+END_TEST
+
 /* Fills the sink, whose reading end is `reader`, and looks at what is told when it is read again. */
 static void fill_and_tell(int reader, int writer)
 {
@@ -276,6 +316,7 @@ int main(void)
 		UNIT_TEST(long_lines_are_cut),
 		UNIT_TEST(held_lines_are_lines),
 		UNIT_TEST(a_file_is_appended_to),
+		UNIT_TEST(what_a_full_file_took_is_counted),
 		UNIT_TEST(a_full_pipe_blocks_nobody),
 		UNIT_TEST(a_full_socket_blocks_nobody),
 		UNIT_TEST(a_stopped_terminal_blocks_nobody),
