@@ -230,6 +230,7 @@ static void apply_settings(struct server *server)
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct server *server = userdata;
+	uint32_t settings = server->worker ? worker_settings(server->worker) : 0;
 
 	(void)source;
 	(void)info;
@@ -245,7 +246,9 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		server_resume_acceptors(server);
 	}
 	server_connections_changed(server);
-	if (!server->worker)
+	if (server->worker)
+		worker_tell_settings(server->worker, settings);
+	else
 		tell_state(server, WORKER_SERVING);
 	return 0;
 }

@@ -20,6 +20,8 @@
 /* The least time between two status lines, and the most between two signs of life. */
 #define STATUS_USEC USEC_PER_SEC
 #define SIGN_USEC USEC_PER_SEC
+/* So long a reload waits for workers, one of which may be stopped. */
+#define RELOAD_USEC USEC_PER_SEC
 /* A worker without a sign of life for so long is killed, unless WatchdogSec= says how long. */
 #define SILENCE_USEC (30 * USEC_PER_SEC)
 /* How long workers are given to stop, beyond what they give their clients; to hand over, which waits for the opener
@@ -33,6 +35,8 @@ struct supervisor {
 	struct worker_slots workers;
 	sd_event_source *watch, *status, *stop;
 	bool ready, told_ready;
+	bool reloading; /* and workers are waited for */
+	uint64_t reload_end_usec;
 	bool retiring; /* all were idle, and are to stop if they still are */
 	bool stopping;
 	bool handing_over, unstored; /* connections go to systemd; it did not take all of them */
@@ -79,6 +83,17 @@ static void tell_ready(struct supervisor *supervisor)
 	supervisor->told_ready = sd_notify(false, "READY=1") >= 0;
 	if (!supervisor->told_ready)
 		status_changed(supervisor);
+}
+
+/* systemctl returns when it is told, so first all workers go by the new settings. */
+static void finish_reload(struct supervisor *supervisor)
+{
+	if (!supervisor->reloading || (!worker_slots_have_settings(&supervisor->workers) &&
+				       clock_now_usec() < supervisor->reload_end_usec))
+		return;
+	supervisor->reloading = false;
+	if (supervisor->ready)
+		tell_ready(supervisor);
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
@@ -133,6 +148,7 @@ static void on_ended(struct worker_slot *slot, struct worker_end *end, enum work
 	supervisor->retiring = false;
 	worker_slot_replace(slot, end);
 	worker_slots_start_missing(&supervisor->workers);
+	finish_reload(supervisor);
 	status_changed(supervisor);
 }
 
@@ -144,6 +160,7 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	/* One that hands over waits for systemd, not for anything of its own. */
 	for (size_t i = 0; i < supervisor->workers.crew.count; i++)
 		worker_slot_watch(&supervisor->workers.slots[i], !supervisor->stopping);
+	finish_reload(supervisor);
 	return sd_event_source_set_time_relative(source, supervisor->workers.crew.sign_usec);
 }
 
@@ -167,6 +184,7 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 		tell_ready(supervisor);
 		tell_status(supervisor);
 	}
+	finish_reload(supervisor);
 	if (!supervisor->retiring && worker_slots_in(workers, WORKER_IDLE) == workers->crew.count) {
 		supervisor->retiring = true;
 		worker_slots_signal(workers, WORKER_SIGNAL_RETIRE);
@@ -188,10 +206,12 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		return 0;
 	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
 	supervisor->options->renew(supervisor->options->userdata);
+	atomic_fetch_add(supervisor->workers.crew.settings, 1);
+	supervisor->reloading = true;
+	supervisor->reload_end_usec = clock_now_usec() + RELOAD_USEC;
 	/* One that is about to begin has the signal blocked, and finds it then. */
 	worker_slots_signal(&supervisor->workers, SIGHUP);
-	if (supervisor->ready)
-		tell_ready(supervisor);
+	finish_reload(supervisor);
 	return 0;
 }
 

@@ -89,6 +89,7 @@ int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec)
 	if (!crew->reports || !crew->bells)
 		return -ENOMEM;
 	crew->store_room = (_Atomic uint32_t *)&crew->reports[count];
+	crew->settings = crew->store_room + 1;
 	for (size_t i = 0; i <= count; i++) {
 		crew->bells[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (crew->bells[i] < 0)
@@ -148,6 +149,17 @@ void worker_tell_status(struct worker *worker)
 	status_take(&status, worker->server);
 	for (enum status_kind kind = 0; kind < STATUS_KINDS; kind++)
 		set_value(worker, kind, status.values[kind]);
+	ring(worker->crew->supervisor_bell);
+}
+
+uint32_t worker_settings(const struct worker *worker)
+{
+	return atomic_load(worker->crew->settings);
+}
+
+void worker_tell_settings(struct worker *worker, uint32_t settings)
+{
+	atomic_store(&worker->report->settings, settings);
 	ring(worker->crew->supervisor_bell);
 }
 

@@ -32,6 +32,7 @@ struct worker_report {
 	_Alignas(128) _Atomic uint32_t state; /* enum worker_state */
 	_Atomic uint64_t signs;		      /* of life */
 	_Atomic uint32_t away;		      /* the supervisor misses them: written by it alone */
+	_Atomic uint32_t settings;	      /* the crew's, that it goes by */
 	_Atomic uint64_t values[STATUS_KINDS];
 };
 
@@ -40,6 +41,7 @@ struct worker_crew {
 	size_t count;
 	struct worker_report *reports; /* shared memory */
 	_Atomic uint32_t *store_room;  /* shared memory: descriptors that systemd still takes before a restart */
+	_Atomic uint32_t *settings;    /* shared memory: counted up each time that porterd.conf was read */
 	int *bells;		       /* eventfds that wake the workers */
 	int supervisor_bell;	       /* one that wakes the supervisor */
 	int pass_fd, passed_fd;	       /* sockets: workers send descriptors, and the supervisor receives them */
@@ -91,6 +93,10 @@ size_t worker_take_room(struct worker *worker, size_t wanted);
 /* Tells the supervisor. */
 void worker_tell(struct worker *worker, enum worker_state state);
 void worker_tell_status(struct worker *worker);
+
+/* Which settings a worker is to go by; tells the supervisor that it does. */
+uint32_t worker_settings(const struct worker *worker);
+void worker_tell_settings(struct worker *worker, uint32_t settings);
 
 /* Something happens; a connection came or went. */
 void worker_is_busy(struct worker *worker);

@@ -70,6 +70,8 @@ int worker_slot_start(struct worker_slot *slot)
 	slot->signs = 0;
 	slot->silent = 0;
 	slot->killed = false;
+	/* What was read last is in memory that it shares. */
+	atomic_store(&report_of(slot)->settings, atomic_load(slot->all->crew.settings));
 	slot->pid = fork();
 	if (slot->pid == 0)
 		become_worker(slot, parent);
@@ -242,6 +244,20 @@ size_t worker_slots_in(const struct worker_slots *all, enum worker_state state)
 	for (size_t i = 0; i < all->crew.count; i++)
 		count += all->slots[i].pid > 0 && state_of(&all->slots[i]) == state;
 	return count;
+}
+
+bool worker_slots_have_settings(const struct worker_slots *all)
+{
+	uint32_t settings = atomic_load(all->crew.settings);
+
+	for (size_t i = 0; i < all->crew.count; i++) {
+		const struct worker_slot *slot = &all->slots[i];
+
+		if (slot->pid > 0 && state_of(slot) != WORKER_STOPPING &&
+		    atomic_load(&report_of(slot)->settings) != settings)
+			return false;
+	}
+	return true;
 }
 
 uint64_t worker_slots_connections(const struct worker_slots *all)

@@ -60,6 +60,9 @@ uint64_t worker_slots_connections(const struct worker_slots *all);
 /* What all have counted, with those that are gone. */
 void worker_slots_count(const struct worker_slots *all, struct status *ret);
 
+/* Do all that go on serving go by the newest settings? */
+bool worker_slots_have_settings(const struct worker_slots *all);
+
 void worker_slots_signal(const struct worker_slots *all, int number);
 
 /* Starts those that are missing and do not wait for their time. */

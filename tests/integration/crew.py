@@ -205,3 +205,41 @@ def connect_to(listener):
         client.bind("")
     client.connect(listener.getsockname())
     return client
+
+
+class Manager:
+    """In systemd's place: (process, text) of all that it is told by a program that starts meanwhile."""
+
+    def __init__(self):
+        self.told = []
+        self.socket = socket.socket(socket.AF_UNIX, DATAGRAM)
+
+    def __enter__(self):
+        name = f"porterd-notify/{os.getpid()}"
+        self.socket.bind(f"\0{name}")
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        os.environ["NOTIFY_SOCKET"] = f"@{name}"
+        return self
+
+    def __exit__(self, *_):
+        del os.environ["NOTIFY_SOCKET"]
+        self.socket.close()
+
+    def listen(self, seconds):
+        """One more message, within so many seconds."""
+        self.socket.settimeout(seconds)
+        text, control, _, _ = self.socket.recvmsg(4096, 64)
+        self.told.append((int.from_bytes(control[0][2][:4], sys.byteorder), text.decode()))
+
+    def hears(self, wanted, seconds=PATIENCE):
+        """Has it been told that, or is it within so many seconds?"""
+        end = time.monotonic() + seconds
+        while not any(wanted in text for _, text in self.told):
+            try:
+                self.listen(max(0.001, end - time.monotonic()))
+            except (BlockingIOError, TimeoutError):
+                return False
+        return True
+
+    def hear(self, wanted):
+        equal(self.hears(wanted), True, f"it is told {wanted!r}, of {self.told}")

@@ -143,6 +143,28 @@ def a_reload_reaches_all_workers_and_those_that_come_later():
 
 
 @test
+def a_reload_has_been_done_when_systemd_is_told():
+    with Manager() as manager, start() as program:
+        pids = workers(program)
+        manager.hear("READY=1")
+
+        def reload(seconds):
+            manager.told.clear()
+            program.process.send_signal(signal.SIGHUP)
+            manager.hear("RELOADING=1")
+            return manager.hears("READY=1", seconds)
+        equal(reload(PATIENCE), True, "with all")
+        os.kill(pids[0], signal.SIGSTOP)
+        equal(reload(0.5), False, "without one")
+        os.kill(pids[0], signal.SIGCONT)
+        manager.hear("READY=1")
+        # One that is stopped keeps nobody for ever.
+        os.kill(pids[1], signal.SIGSTOP)
+        equal(reload(PATIENCE), True, "without one for long")
+        os.kill(pids[1], signal.SIGCONT)
+
+
+@test
 def sigterm_answers_what_was_received():
     with start() as program:
         pids = workers(program)

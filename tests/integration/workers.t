@@ -158,44 +158,25 @@ def files_come_from_each_worker():
 
 @test
 def systemd_hears_one_process_for_all():
-    with socket.socket(socket.AF_UNIX, DATAGRAM) as notify:
-        notify.bind(f"\0porterd-notify/{os.getpid()}")
-        notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        notify.settimeout(PATIENCE)
-        os.environ["NOTIFY_SOCKET"] = f"@porterd-notify/{os.getpid()}"
-        told = []
-
-        def hear(wanted):
-            end = time.monotonic() + PATIENCE
-            while not any(wanted in text for _, text in told):
-                if time.monotonic() > end:
-                    raise AssertionError(f"{wanted} was not told: {told}")
-                text, control, _, _ = notify.recvmsg(4096, 64)
-                told.append((int.from_bytes(control[0][2][:4], sys.byteorder), text.decode()))
-            found = next(text for _, text in told if wanted in text)
-            return found
-        try:
-            with start() as program:
-                pids = workers(program)
-                hear("READY=1")
-                clients = served(program, 100)
-                for client in clients:
-                    is_served(client)
-                hear("STATUS=connections: 100, accepted: 101, requests: 200, ")
-                hear(", workers: 2, replaced: 0")
-                hear("WATCHDOG=1")
-                os.kill(pids[0], signal.SIGKILL)
-                hear(", workers: 2, replaced: 1")
-                # What it had counted stays counted.
-                close_all(clients)
-                hear("STATUS=connections: 0, accepted: 101, requests: 200, ")
-                program.terminate()
-                hear("STOPPING=1")
-                equal(program.wait(), 0, "exit status")
-                equal({pid for pid, _ in told}, {program.process.pid}, "who told it")
-                equal(sum("READY=1" in text for _, text in told), 1, "how often")
-        finally:
-            del os.environ["NOTIFY_SOCKET"]
+    with Manager() as manager, start() as program:
+        pids = workers(program)
+        manager.hear("READY=1")
+        clients = served(program, 100)
+        for client in clients:
+            is_served(client)
+        manager.hear("STATUS=connections: 100, accepted: 101, requests: 200, ")
+        manager.hear(", workers: 2, replaced: 0")
+        manager.hear("WATCHDOG=1")
+        os.kill(pids[0], signal.SIGKILL)
+        manager.hear(", workers: 2, replaced: 1")
+        # What it had counted stays counted.
+        close_all(clients)
+        manager.hear("STATUS=connections: 0, accepted: 101, requests: 200, ")
+        program.terminate()
+        manager.hear("STOPPING=1")
+        equal(program.wait(), 0, "exit status")
+        equal({pid for pid, _ in manager.told}, {program.process.pid}, "who told it")
+        equal(sum("READY=1" in text for _, text in manager.told), 1, "how often")
 
 
 main()
