@@ -18,6 +18,7 @@
 #include "base/number.h"
 #include "kernel/host.h"
 #include "opener/opener.h"
+#include "opener/policy.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
@@ -32,6 +33,7 @@ static const char *const standard_sockets[] = { "/run/porterd/io.porterd", "/run
 struct options {
 	const char *config_dir; /* NULL: the system's */
 	uint64_t exit_idle_usec; /* 0: never */
+	bool check_policy; /* and do nothing else */
 	const char *sockets[CLIENT_SOCKETS_MAX + ELEMENTSOF(standard_sockets) + 1]; /* where clients connect */
 	size_t n_sockets;
 };
@@ -45,6 +47,7 @@ static void print_help(void)
 	       "                        runs the opener may connect to it, too)\n"
 	       "  --client-socket=PATH  clients connect to porterd here, too; repeatable. With --config-dir=: nowhere\n"
 	       "                        else, or, if it is not given, anywhere\n"
+	       "  --check-policy        read the policy, say what is wrong with it, and exit\n"
 	       "  --exit-idle=SECONDS   exit after that long without a connection, 0: never (default %d)\n"
 	       "  --help                show this\n"
 	       "  --version             show the version\n"
@@ -83,6 +86,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	static const struct option table[] = {
 		{ "config-dir", required_argument, NULL, 'c' },
 		{ "client-socket", required_argument, NULL, 's' },
+		{ "check-policy", no_argument, NULL, 'p' },
 		{ "exit-idle", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -100,6 +104,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 			(void)fprintf(stderr, "porterd-opener: --client-socket=%s: not an absolute path or @NAME, or "
 				      "more than %d of them\n", optarg, CLIENT_SOCKETS_MAX);
 			return EX_USAGE;
+		case 'p':
+			options->check_policy = true;
+			break;
 		case 'i':
 			if (number_parse_seconds(optarg, &options->exit_idle_usec) >= 0)
 				break;
@@ -162,6 +169,31 @@ static int find_directories(struct recorder *recorder, const struct options *opt
 	}
 	*ret = (struct policy_source){ .directories = { *real }, .owner = getuid() };
 	return -1;
+}
+
+static void print_error(const struct policy_error *error, void *data)
+{
+	(void)data;
+	(void)fprintf(stderr, "%s\n", error->message);
+}
+
+/* Before it is put in force: a reload can only keep the one before, and a start grants nothing that is wrong. */
+static int check_policy(struct recorder *recorder, const struct options *options)
+{
+	_cleanup_(cleanup_policy) struct policy *policy = NULL;
+	_cleanup_free_ char *real = NULL;
+	struct policy_source source;
+	int r = find_directories(recorder, options, &real, &source);
+
+	if (r >= 0)
+		return r;
+	r = policy_load(&policy, &source, print_error, NULL);
+	if (r < 0) {
+		report(recorder, NULL, "The policy can't be read: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	printf("%zu files may be granted, %zu never\n", policy->n_granted, policy->n_grants - policy->n_granted);
+	return policy->n_errors > 0 ? EX_CONFIG : EXIT_SUCCESS;
 }
 
 /* Is what systemd passed what the opener serves? */
@@ -283,5 +315,5 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "porterd-opener: no records can be made: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	return run(recorder, &options);
+	return options.check_policy ? check_policy(recorder, &options) : run(recorder, &options);
 }

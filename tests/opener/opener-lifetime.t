@@ -184,6 +184,29 @@ def wrong_starts():
     wrong_start(64, "--nonsense", options=["--nonsense"])
 
 
+def checked(directory):
+    """What --check-policy says of the policy there: exit status, standard output and standard error."""
+    done = subprocess.run([OPENER, "--check-policy", f"--config-dir={directory}"], capture_output=True, text=True,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@test
+def a_policy_is_checked_before_it_is_in_force():
+    with some_file() as file, Opener(grant("key", file.name)) as opener:
+        directory = opener.path(".")
+        equal(checked(directory), (0, "1 files may be granted, 0 never\n", ""))
+        opener.write_policy(grant("key", file.name) + "[wrong]\nPath=relative\nAllowUser=0\n")
+        status, counts, said = checked(directory)
+        equal((status, counts), (78, "1 files may be granted, 1 never\n"))
+        contains(said, f"{opener.path('files.conf')}:6: [wrong] Path=: ")
+        os.chmod(opener.path("files.conf"), 0o666)
+        status, counts, said = checked(directory)
+        equal((status, counts), (78, "0 files may be granted, 0 never\n"))
+        contains(said, opener.path("files.conf"))
+    equal(checked("/nowhere")[0], 78)
+
+
 @test
 def help_and_version():
     shown = subprocess.run([OPENER, "--help"], capture_output=True, text=True, check=True).stdout

@@ -186,7 +186,7 @@ def a_copy(kept, text):
 
 
 @scene("porterd-opener.8", "# journalctl --identifier=porterd-opener PORTERD_RESULT=refused",
-       "# systemctl reload-or-restart porterd-opener.service")
+       "# /usr/libexec/porterd/porterd-opener --check-policy")
 def the_journal(_kept, questions, reload):
     policy(grant("web-key", secret("key"), "AllowUser=root") + grant("other", secret("key"), "AllowUser=daemon"))
     play(reload)
