@@ -144,6 +144,13 @@ class Machine:
         return subprocess.run(self.command(argv), stdin=subprocess.DEVNULL, timeout=timeout,
                               capture_output=True, check=False)
 
+    def show(self, argv):
+        """Runs ARGV inside and prints what it says; the exit status."""
+        process = self.start(argv)
+        for line in process.stdout:
+            print(line, end="", flush=True)
+        return process.wait()
+
     def start(self, argv):
         """Starts ARGV inside with a pipe to read what it prints."""
         return subprocess.Popen(self.command(argv), stdin=subprocess.DEVNULL,

@@ -178,33 +178,3 @@ check_autopkgtest()
 	' sh $depends || return 1
 	"$source/tests/system/autopkgtest" --tree="$tree" --packages="$work/deb/$suite" && rm -rf "$tree"
 }
-
-# What README.md says of building and installing, in a booted Debian 13 that has only what the build depends on.
-check_readme()
-{
-	local tree=$work/packaging/readme place
-
-	mkdir -p "$work/packaging" && cp -a --reflink=auto "$trees/trixie" "$tree" || return 1
-	# Not in /root: some tests are other users, who look at what was built.
-	for place in package by-hand; do
-		mkdir "$tree/srv/$place" && cp -a "$source.orig" "$tree/srv/$place/source" || return 1
-	done
-	tree_run "$tree" sh -ec '
-		apt-get update -q
-		apt-get install -y -q --no-install-recommends build-essential
-		apt-get build-dep -y -q --no-install-recommends /srv/package/source
-	' || return 1
-	"$source/tests/system/readme" --tree="$tree" && rm -rf "$tree"
-}
-
-# tools/demo as a stranger sees it, where systemd-socket-activate starts porterd, and in the same tree booted, where its
-# own units do.
-check_demo()
-{
-	local suite=$1 tree=$work/demo/$1
-
-	mkdir -p "$work/demo" && cp -a --reflink=auto "$trees/$suite" "$tree" || return 1
-	cp -a "$source.orig" "$tree/srv/porterd" || return 1
-	tree_run "$tree" /srv/porterd/tools/demo || return 1
-	"$source/tests/system/demo" --tree="$tree" && rm -rf "$tree"
-}

@@ -12,7 +12,7 @@ needs_of()
 	case $1 in
 	packages) ;;
 	source | trees) echo packages ;;
-	deb-* | readme | demo-*) echo packages source trees ;;
+	deb-* | readme | demo-* | booted-*) echo packages source trees ;;
 	units-* | confinement) echo packages source trees install ;;
 	lintian | hardening | appstream | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
 	system-* | autopkgtest-*) echo packages source trees "deb-${1#*-}" ;;
@@ -49,8 +49,8 @@ selected()
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
 # from what it prints: summaries of automake's test runner, or TAP of its own
-# where it boots a system or is confinement, autopkgtest's summary where it begins
-# with autopkgtest-. Where it prints neither, it is one test.
+# where it boots a system or is confinement, and the last line of another tools/check
+# or autopkgtest's summary where the name begins with one of these. Where it prints neither, it is one test.
 step()
 {
 	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
@@ -86,6 +86,11 @@ count_tests()
 			/^not ok / { failed++ }
 			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
 		;;
+	booted-*)
+		awk '/^1\.\.0 # SKIP/ { skipped++ }
+			/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed = $1; failed = $3; skipped = $5 }
+			END { print passed + 0, failed + 0, skipped + 0 }' "$2"
+		;;
 	autopkgtest-*)
 		awk '/^1\.\.0 # SKIP/ { skipped++ }
 			/^summary: .* SKIP/ { skipped++ }
@@ -114,7 +119,7 @@ steps_summary()
 		[ -e "$result" ] || continue
 		name=${result##*/}
 		read -r p f s <"$result"
-		if [ "$s" -gt 0 ] && [[ $name =~ ^(system-|demo-|autopkgtest-|readme$) ]]; then
+		if [ "$s" -gt 0 ] && [[ $name =~ ^(system-|demo-|booted-|autopkgtest-|readme$) ]]; then
 			say "skipped: $name: $(grep -m 1 -oE '# SKIP.*|summary: .* SKIP.*' "$work/log/$name.log")"
 			# A release may lack what one test is for; a machine that can't boot lacks all.
 			[ "$strict" = yes ] && grep -q '^1\.\.0 # SKIP\|^ok .*# SKIP' "$work/log/$name.log" &&
