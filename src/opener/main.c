@@ -193,6 +193,8 @@ static int check_policy(struct recorder *recorder, const struct options *options
 		return EXIT_FAILURE;
 	}
 	printf("%zu files may be granted, %zu never\n", policy->n_granted, policy->n_grants - policy->n_granted);
+	if (fflush(stdout) != 0)
+		return EXIT_FAILURE;
 	return policy->n_errors > 0 ? EX_CONFIG : EXIT_SUCCESS;
 }
 
@@ -302,12 +304,13 @@ int main(int argc, char **argv)
 		return EX_CONFIG;
 	}
 
-	/* sd-event takes them from a signalfd, for which they must be blocked. */
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigaddset(&signals, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+	/* sd-event takes them from a signalfd, for which they must be blocked. */
+	if (!options.check_policy)
+		(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 
 	r = recorder_new(&recorder, "porterd-opener");

@@ -88,8 +88,9 @@ static void tell_ready(struct supervisor *supervisor)
 /* systemctl returns when it is told, so first all workers go by the new settings. */
 static void finish_reload(struct supervisor *supervisor)
 {
-	if (!supervisor->reloading || (!worker_slots_have_settings(&supervisor->workers) &&
-				       clock_now_usec() < supervisor->reload_end_usec))
+	if (!supervisor->reloading || supervisor->stopping)
+		return;
+	if (!worker_slots_have_settings(&supervisor->workers) && clock_now_usec() < supervisor->reload_end_usec)
 		return;
 	supervisor->reloading = false;
 	if (supervisor->ready)
@@ -103,7 +104,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	tell_status(supervisor);
-	if (supervisor->ready && !supervisor->told_ready)
+	if (supervisor->ready && !supervisor->told_ready && !supervisor->reloading && !supervisor->stopping)
 		tell_ready(supervisor);
 	if (!recorder_flush(supervisor->recorder))
 		status_changed(supervisor);
@@ -181,7 +182,8 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	if (!supervisor->ready && worker_slots_in(workers, WORKER_SERVING) == workers->crew.count) {
 		supervisor->ready = true;
-		tell_ready(supervisor);
+		if (!supervisor->reloading)
+			tell_ready(supervisor);
 		tell_status(supervisor);
 	}
 	finish_reload(supervisor);

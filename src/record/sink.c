@@ -19,8 +19,8 @@
 struct record_sink {
 	bool journal;
 	bool owned; /* false: fd is the caller's */
-	bool file; /* lines go to a file, which has room and no reader to wait for */
-	bool torn; /* the last line there has no end */
+	bool file; /* lines go to a file, which has no reader to wait for */
+	bool torn; /* the last line that was written has no end */
 	int fd;
 	struct sockaddr_un address;
 };
@@ -266,20 +266,24 @@ static void line_add_record(struct line *line, const char *record, size_t size)
 	line->text[line->size++] = '\n';
 }
 
-/* Writes lines, the first of which begins with a line of its own whatever was cut off before: a full disk takes a part.
- * Returns how many are there as a whole, or -errno. */
+/* Writes lines. What is cut off, since a full disk takes a part, does not run into the next one of this process. Returns
+ * how many are there as a whole, or -errno. */
 static ssize_t write_text(struct record_sink *sink, const char *text, size_t size)
 {
 	ssize_t written, n_lines = 0;
 
-	if (sink->torn && write(sink->fd, "\n", 1) == 1)
+	if (sink->torn) {
+		written = write(sink->fd, "\n", 1);
+		if (written <= 0)
+			return written < 0 ? -errno : 0;
 		sink->torn = false;
+	}
 	written = write(sink->fd, text, size);
 	if (written < 0)
 		return -errno;
 	for (ssize_t i = 0; i < written; i++)
 		n_lines += text[i] == '\n';
-	sink->torn = sink->torn || (written > 0 && text[written - 1] != '\n');
+	sink->torn = written > 0 && text[written - 1] != '\n';
 	return n_lines;
 }
 

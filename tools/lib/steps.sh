@@ -48,9 +48,10 @@ selected()
 }
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
-# from what it prints: summaries of automake's test runner, or TAP of its own
-# where it boots a system or is confinement, and the last line of another tools/check
-# or autopkgtest's summary where the name begins with one of these. Where it prints neither, it is one test.
+# from what it prints: summaries of automake's test runner; TAP of its own where the
+# name begins with system- or demo- or is confinement; where it begins with booted-,
+# the last line of the tools/check inside; where it begins with autopkgtest-, the
+# summary of that. Where there is none of these, it is one test.
 step()
 {
 	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
@@ -63,7 +64,10 @@ step()
 	) >"$log" 2>&1 </dev/null
 	rc=$?
 	read -r passed failed skipped < <(count_tests "$name" "$log")
-	[ $((passed + failed + skipped)) -eq 0 ] && [ "$rc" -eq 0 ] && passed=1
+	if [ $((passed + failed + skipped)) -eq 0 ]; then
+		[ "$rc" -eq 0 ] && passed=1
+		[ "$rc" -eq 77 ] && skipped=1
+	fi
 	[ "$rc" -ne 0 ] && [ "$rc" -ne 77 ] && [ "$failed" -eq 0 ] && failed=1
 	echo "$passed $failed $skipped" >"$work/result/$name"
 	# One write, because steps of both lanes end here.
@@ -80,7 +84,7 @@ step()
 count_tests()
 {
 	case $1 in
-	system-* | demo-* | readme | confinement)
+	system-* | demo-* | confinement)
 		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
 			/^ok / { passed++ }
 			/^not ok / { failed++ }
@@ -113,14 +117,15 @@ count_tests()
 # The sum of all steps, and whether it is good.
 steps_summary()
 {
-	local strict=$1 passed=0 failed=0 skipped=0 p f s result name
+	local strict=$1 passed=0 failed=0 skipped=0 p f s result name reason
 
 	for result in "$work"/result/*; do
 		[ -e "$result" ] || continue
 		name=${result##*/}
 		read -r p f s <"$result"
 		if [ "$s" -gt 0 ] && [[ $name =~ ^(system-|demo-|booted-|autopkgtest-|readme$) ]]; then
-			say "skipped: $name: $(grep -m 1 -oE '# SKIP.*|summary: .* SKIP.*' "$work/log/$name.log")"
+			reason=$(grep -m 1 -oE '# SKIP.*|summary: .* SKIP.*' "$work/log/$name.log")
+			[ -z "$reason" ] || say "skipped: $name: $reason"
 			# A release may lack what one test is for; a machine that can't boot lacks all.
 			[ "$strict" = yes ] && grep -q '^1\.\.0 # SKIP\|^ok .*# SKIP' "$work/log/$name.log" &&
 				f=$((f + s)) s=0
