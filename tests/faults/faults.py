@@ -399,6 +399,10 @@ def made_with():
     names = [os.uname().machine, "root" if os.geteuid() == 0 else "user"]
     if counts_lines():
         names.append("coverage")
+    # Of a client in a unit the opener asks more.
+    with open("/proc/self/cgroup") as file:
+        if re.search(r"\.(service|scope)$", file.read(), re.MULTILINE):
+            names.append("in a unit")
     for library in ("libjansson", "libsystemd", "libeconf"):
         path = re.search(rf"=> (\S*/{library}\.so\S*)", libraries)
         names.append(os.path.basename(os.path.realpath(path.group(1))) if path else f"no {library}")

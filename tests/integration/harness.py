@@ -142,15 +142,19 @@ class Program:
         command = ["systemd-socket-activate", f"--listen={self.path}"]
         command += {STREAM: [], SEQPACKET: ["--seqpacket"], DATAGRAM: ["--datagram"]}[kind]
         command += ["--accept"] if accept else [f"--fdname={name}"]
-        for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH", *environment):
+        for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH"):
             if variable in os.environ:
                 command.append(f"--setenv={variable}")
+        # For the program alone: newer ones of what starts it would tell systemd themselves that they are ready.
+        command += [f"--setenv={variable}={os.environ[variable]}" for variable in environment if variable in os.environ]
         command += (WRAPPER if wrapper is None else wrapper) + [program] + list(arguments)
         if accept:
             command.append(f"--serve={name}")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+                                            start_new_session=True,
+                                            env={key: value for key, value in os.environ.items()
+                                                 if key not in environment})
         eventually(self._listens, "systemd-socket-activate listens")
         if not abstract:
             os.chmod(self.path, 0o666)
