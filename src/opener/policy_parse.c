@@ -194,10 +194,15 @@ static void scan_key(struct parser *parser, const char *text, size_t length)
 
 /* A line that is not clear breaks more than the section above it: it may have been meant for the next one's
  * beginning. */
-static int scan_line(struct parser *parser, const char *text, size_t length)
+static int scan_line(struct parser *parser, char *text, size_t length)
 {
-	while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+	size_t blanks = 0;
+
+	for (; length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'); blanks++)
 		length--;
+	/* For libeconf blanks alone would continue the value above; a comment does not. */
+	if (length == 0)
+		memset(text, '#', blanks);
 	if (length == 0 || text[0] == '#')
 		return 0;
 
@@ -221,12 +226,12 @@ static int scan_line(struct parser *parser, const char *text, size_t length)
 	return 0;
 }
 
-static int scan(struct parser *parser, const char *text, size_t size)
+static int scan(struct parser *parser, char *text, size_t size)
 {
-	const char *end = text + size;
+	char *end = text + size;
 
 	while (text < end) {
-		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		char *newline = memchr(text, '\n', (size_t)(end - text));
 		size_t length = (size_t)((newline ? newline : end) - text);
 		int r;
 

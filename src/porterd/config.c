@@ -123,6 +123,15 @@ static void set_key(struct reader *reader, const char *path, const char *name, c
 	complain(reader, path, "there is no key %.64s", name);
 }
 
+/* For libeconf a line of blanks alone continues the value above. */
+static void trim(char *text)
+{
+	size_t length = text ? strlen(text) : 0;
+
+	while (length > 0 && strchr(" \t\n", text[length - 1]))
+		text[--length] = '\0';
+}
+
 static void read_section(struct reader *reader, const char *path, econf_file *file)
 {
 	char **names = NULL;
@@ -134,6 +143,7 @@ static void read_section(struct reader *reader, const char *path, econf_file *fi
 		_cleanup_free_ char *text = NULL;
 
 		(void)econf_getStringValue(file, SECTION, names[i], &text);
+		trim(text);
 		set_key(reader, path, names[i], text);
 	}
 	(void)econf_freeArray(names);

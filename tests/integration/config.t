@@ -48,6 +48,13 @@ def the_limit_of_connections_is_kept_and_given_back():
             is_served(program)
 
 
+@test
+def blank_lines_are_nothing():
+    with Configured({"porterd.conf": f" \n[Server]\n\t\nConnectionsMax=3\n  \n\t\n{ONE_USER} "}) as program:
+        equal(limit(program), 3)
+        equal("is not a number" in program.log() or "there is no" in program.log(), False, program.log())
+
+
 def lines(number):
     return {"porterd.conf": f"[Server]\nConnectionsMax={number}\n" + ONE_USER}
 
