@@ -194,15 +194,10 @@ static void scan_key(struct parser *parser, const char *text, size_t length)
 
 /* A line that is not clear breaks more than the section above it: it may have been meant for the next one's
  * beginning. */
-static int scan_line(struct parser *parser, char *text, size_t length)
+static int scan_line(struct parser *parser, const char *text, size_t length)
 {
-	size_t blanks = 0;
-
-	for (; length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'); blanks++)
+	while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
 		length--;
-	/* For libeconf blanks alone would continue the value above; a comment does not. */
-	if (length == 0)
-		memset(text, '#', blanks);
 	if (length == 0 || text[0] == '#')
 		return 0;
 
@@ -226,12 +221,12 @@ static int scan_line(struct parser *parser, char *text, size_t length)
 	return 0;
 }
 
-static int scan(struct parser *parser, char *text, size_t size)
+static int scan(struct parser *parser, const char *text, size_t size)
 {
-	char *end = text + size;
+	const char *end = text + size;
 
 	while (text < end) {
-		char *newline = memchr(text, '\n', (size_t)(end - text));
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
 		size_t length = (size_t)((newline ? newline : end) - text);
 		int r;
 
@@ -265,6 +260,9 @@ static int take_values(struct parser *parser, econf_file *file)
 						 policy_key_names[key], "can't be read: %s", econf_errString(e));
 				continue;
 			}
+			/* No value of ours goes on in another line. For libeconf lines of blanks below it do, and for 0.7
+			 * comments sometimes. */
+			text[strcspn(text, "\n")] = '\0';
 			free(section->values[key].text);
 			section->values[key] = (struct raw_value){ text, parser->name, line };
 		}

@@ -123,7 +123,7 @@ static void set_key(struct reader *reader, const char *path, const char *name, c
 	complain(reader, path, "there is no key %.64s", name);
 }
 
-/* For libeconf a line of blanks alone continues the value above. */
+/* For libeconf a line of blanks alone continues the value above, and for 0.7 comments sometimes do. */
 static void trim(char *text)
 {
 	size_t length = text ? strlen(text) : 0;

@@ -49,10 +49,12 @@ def the_limit_of_connections_is_kept_and_given_back():
 
 
 @test
-def blank_lines_are_nothing():
-    with Configured({"porterd.conf": f" \n[Server]\n\t\nConnectionsMax=3\n  \n\t\n{ONE_USER} "}) as program:
-        equal(limit(program), 3)
-        equal("is not a number" in program.log() or "there is no" in program.log(), False, program.log())
+def blank_lines_and_comments_are_nothing():
+    for text in (f" \n[Server]\n\t\nConnectionsMax=3\n  \n\t\n{ONE_USER} ",
+                 f"# one\n[Server]\n# two\nConnectionsMax=3\n# three\n# four\n{ONE_USER}#"):
+        with Configured({"porterd.conf": text}) as program:
+            equal(limit(program), 3)
+            equal("is not a number" in program.log() or "there is no" in program.log(), False, program.log())
 
 
 def lines(number):

@@ -70,9 +70,16 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* As editors leave them behind. */
-START_TEST(blank_lines_are_nothing)
+/* As editors leave them behind, and people write them. */
+START_TEST(blank_lines_and_comments_are_nothing)
 {
+	fixture_write("files.conf", "# one\n[a]\n# two\nPath=/a\n# three\n# four\nAllowUser=0\n#\n\n#\n[b]\n"
+		      "Path=/b\n" ME "#", 0644);
+	load();
+	ck_no_errors();
+	ck_assert_uint_eq(policy->n_granted, 2);
+	ck_assert_str_eq(policy_find(policy, "a")->path, "/a");
+
 	fixture_write("files.conf", " \n[a]\n\t\nPath=/a\n  \n\t \nAllowUser=0\n \n[b]\nPath=/b\n" ME "\t", 0644);
 	load();
 	ck_no_errors();
@@ -316,7 +323,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_TEST(everything),
 		UNIT_TEST(defaults),
-		UNIT_TEST(blank_lines_are_nothing),
+		UNIT_TEST(blank_lines_and_comments_are_nothing),
 		UNIT_LOOP(wrong_section, ELEMENTSOF(wrong)),
 		UNIT_LOOP(unclear_file, ELEMENTSOF(unclear)),
 		UNIT_TEST(a_nul_is_seen),
