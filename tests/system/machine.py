@@ -11,6 +11,9 @@ import time
 BOOT_SECONDS = 60
 STOP_SECONDS = 30
 PROBE_SECONDS = 10
+# Before a command: as a unit of its own, which has a name for the kernel to tell, and descriptors as after a login.
+IN_UNIT = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--property=LimitNOFILE=65536",
+           "--property=TasksMax=infinity", "--setenv=MAN_DISABLE_SECCOMP=1"]
 
 # Installs the smallest seccomp filter there is: one that allows everything.
 PROBE = """
