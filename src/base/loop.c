@@ -149,6 +149,14 @@ static int wait_for_events(const struct loop *loop, struct epoll_event *events)
 	return count != 0 ? count : epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, -1);
 }
 
+int loop_timer_new(sd_event *event, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata)
+{
+	/* An accuracy of 0 would be the default of 250 ms. */
+	int r = sd_event_add_time(event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler, userdata);
+
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
 void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec)
 {
 	if (sd_event_source_set_time(timer, clock_now_usec() + usec) >= 0)

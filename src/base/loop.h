@@ -48,7 +48,10 @@ static inline void loop_event_changed(struct loop *loop)
 	loop->event_pending = true;
 }
 
-/* Sets a timer (of CLOCK_MONOTONIC) to so long from now, once. A relative time would count from when sd-event woke up
+/* A timer of CLOCK_MONOTONIC that is not set, as accurate as a millisecond. `event` need not be a loop's. 0 or -errno. */
+int loop_timer_new(sd_event *event, sd_event_source **ret, sd_event_time_handler_t handler, void *userdata);
+
+/* Sets such a timer to so long from now, once. A relative time would count from when sd-event woke up
  * last, which may be long ago: what happens in this loop does not wake it. */
 void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec);
 

@@ -313,15 +313,6 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-static int add_timer(struct opener *opener, sd_event_source **ret, sd_event_time_handler_t handler)
-{
-	int r = sd_event_add_time(opener->loop.event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler, opener);
-
-	if (r >= 0)
-		disarm(*ret);
-	return r;
-}
-
 static int add_sources(struct opener *opener)
 {
 	int r = loop_open(&opener->loop);
@@ -333,13 +324,13 @@ static int add_sources(struct opener *opener)
 	if (r >= 0)
 		r = sd_event_add_signal(opener->loop.event, &opener->signals[2], SIGHUP, on_reload, opener);
 	if (r >= 0)
-		r = add_timer(opener, &opener->resume, on_resume);
+		r = loop_timer_new(opener->loop.event, &opener->resume, on_resume, opener);
 	if (r >= 0)
-		r = add_timer(opener, &opener->status, on_status);
+		r = loop_timer_new(opener->loop.event, &opener->status, on_status, opener);
 	if (r >= 0)
-		r = add_timer(opener, &opener->stop, on_stop_late);
+		r = loop_timer_new(opener->loop.event, &opener->stop, on_stop_late, opener);
 	if (r >= 0)
-		r = add_timer(opener, &opener->idle, on_idle);
+		r = loop_timer_new(opener->loop.event, &opener->idle, on_idle, opener);
 	/* A connection that waits to be accepted comes before the end. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(opener->idle, SD_EVENT_PRIORITY_IDLE);

@@ -221,7 +221,7 @@ struct work {
 	struct server_options server;
 	struct recorder *recorder;
 	size_t n_workers; /* 0: it is for one client alone */
-	struct server_options *shared; /* with the workers: what porterd.conf says */
+	struct config *shared; /* with the workers */
 };
 
 /* Each worker needs a connection at least. */
@@ -230,22 +230,17 @@ static size_t count_workers(const struct config *config)
 	return MIN_OF(config->workers ? config->workers : worker_default_count(), config->connections_max);
 }
 
-static size_t read_settings(const struct work *work, struct server_options *settings)
+static size_t read_config(const struct work *work, struct config *config)
 {
-	struct config config = { .connections_max = SERVER_CONNECTIONS_MAX };
-
-	config_read(&config, work->options->config_dir, work->recorder);
-	settings->busy_poll_usec = config.busy_poll_usec;
-	settings->connections_max = config.connections_max;
-	settings->quota = config.quota;
-	settings->patience = config.patience;
-	return count_workers(&config);
+	*config = (struct config){ .connections_max = SERVER_CONNECTIONS_MAX };
+	config_read(config, work->options->config_dir, work->recorder);
+	return count_workers(config);
 }
 
-static void renew_settings(struct server_options *settings, void *userdata)
+static void renew_config(struct config *config, void *userdata)
 {
 	const struct work *work = userdata;
-	size_t n_workers = read_settings(work, settings);
+	size_t n_workers = read_config(work, config);
 
 	record_message(work->recorder, LOG_INFO, "porterd.conf was read anew");
 	if (work->n_workers > 0 && n_workers != work->n_workers)
@@ -255,24 +250,22 @@ static void renew_settings(struct server_options *settings, void *userdata)
 
 static void renew_shared(void *userdata)
 {
-	struct work *work = userdata;
+	const struct work *work = userdata;
+	struct config config;
 
-	renew_settings(work->shared, work);
+	/* At once: a worker may be reading it. */
+	renew_config(&config, userdata);
+	*work->shared = config;
 }
 
-static void share_settings(struct server_options *settings, const struct work *work)
+/* A worker's part of what the supervisor has read just before. */
+static void renew_worker(struct config *config, void *userdata)
 {
-	settings->busy_poll_usec = work->shared->busy_poll_usec;
-	settings->connections_max = work->shared->connections_max;
-	settings->quota = work->shared->quota;
-	settings->patience = work->shared->patience;
-	worker_share_limits(settings, settings->worker->index, settings->worker->crew->count);
-}
+	const struct work *work = userdata;
+	const struct worker *worker = work->server.worker;
 
-/* The supervisor has read them just before. */
-static void renew_worker(struct server_options *settings, void *userdata)
-{
-	share_settings(settings, userdata);
+	*config = *work->shared;
+	worker_share_limits(config, worker->index, worker->crew->count);
 }
 
 static int serve_as_worker(struct worker *worker, void *userdata)
@@ -288,7 +281,7 @@ static int serve_as_worker(struct worker *worker, void *userdata)
 		return EXIT_FAILURE;
 	work->server.worker = worker;
 	work->server.renew = renew_worker;
-	share_settings(&work->server, work);
+	renew_worker(&work->server.config, work);
 	share_kept(work->activation, worker);
 	return serve_sockets(work->activation, &work->server, recorder);
 }
@@ -314,7 +307,7 @@ static int serve_by_workers(struct work *work)
 	work->shared = mmap(NULL, sizeof(*work->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (work->shared == MAP_FAILED)
 		return report_failure(work->recorder, "Can't start", -errno);
-	*work->shared = work->server;
+	*work->shared = work->server.config;
 	for (size_t i = 0; i < work->activation->count; i++)
 		if (work->activation->sockets[i].fd >= options.first_free)
 			options.first_free = work->activation->sockets[i].fd + 1;
@@ -335,12 +328,13 @@ static int serve(struct activation *activation, const struct options *options, s
 		.recorder = recorder,
 	};
 	const struct activated *first = &activation->sockets[0];
+	const struct config *config = &work.server.config;
 
-	work.n_workers = read_settings(&work, &work.server);
-	work.server.renew = renew_settings;
+	work.n_workers = read_config(&work, &work.server.config);
+	work.server.renew = renew_config;
 	work.server.userdata = &work;
 	if (first->connected &&
-	    !instance_is_welcome(quota_user_connections(work.server.connections_max, &work.server.quota), recorder))
+	    !instance_is_welcome(quota_user_connections(config->connections_max, &config->quota), recorder))
 		return EXIT_SUCCESS;
 	if (first->connected && first->protocol->serve)
 		return serve_single(first, recorder);

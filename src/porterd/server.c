@@ -117,8 +117,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (unfinished)
 		server->active = true;
-	else if (server->n_connections == 0 && server->idle_usec > 0 && !server->single)
-		arm(server, server->idle, server->idle_usec);
+	else if (server->n_connections == 0 && server->options.idle_usec > 0 && !server->single)
+		arm(server, server->idle, server->options.idle_usec);
 	return 0;
 }
 
@@ -219,12 +219,12 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void apply_settings(struct server *server)
 {
-	const struct server_options *options = &server->options;
+	const struct config *config = &server->options.config;
 
-	server->loop.busy_poll_usec = options->busy_poll_usec;
-	server->connections_max = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
-	quota_set(&server->quota, server->connections_max, &options->quota);
-	patience_set(&server->patience, &options->patience);
+	server->loop.busy_poll_usec = config->busy_poll_usec;
+	server->connections_max = config->connections_max ? config->connections_max : SERVER_CONNECTIONS_MAX;
+	quota_set(&server->quota, server->connections_max, &config->quota);
+	patience_set(&server->patience, &config->patience);
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -238,7 +238,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		return 0;
 	if (!server->worker)
 		(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_usec());
-	server->options.renew(&server->options, server->options.userdata);
+	server->options.renew(&server->options.config, server->options.userdata);
 	apply_settings(server);
 	/* Those who wait need not wait until many have gone. */
 	if (server->full && server->n_connections < server->connections_max) {
@@ -358,14 +358,6 @@ static size_t descriptors_budget(void)
 	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? FDSET_MAX : (size_t)limit.rlim_cur / 4;
 }
 
-static int add_timer(struct server *server, sd_event_source **ret, sd_event_time_handler_t handler)
-{
-	/* An accuracy of 0 would be the default of 250 ms. */
-	int r = sd_event_add_time(server->loop.event, ret, CLOCK_MONOTONIC, 0, 1000, handler, server);
-
-	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
-
 static int add_signals(struct server *server)
 {
 	static const struct {
@@ -396,12 +388,11 @@ int server_open(struct server *server, const struct server_options *options, str
 
 	*server = (struct server){
 		.recorder = recorder,
-		.idle_usec = options->idle_usec,
 		.worker = options->worker,
 		.options = *options,
 	};
 	/* What is under way counts for the user, whichever process has sent it. */
-	descriptors_init(server, descriptors_budget() / (options->sharers ? options->sharers : 1));
+	descriptors_init(server, descriptors_budget() / (options->worker ? options->worker->crew->count : 1));
 
 	r = loop_open(&server->loop);
 	apply_settings(server);
@@ -412,13 +403,13 @@ int server_open(struct server *server, const struct server_options *options, str
 	if (r >= 0)
 		r = add_signals(server);
 	if (r >= 0)
-		r = add_timer(server, &server->tick, on_tick);
+		r = loop_timer_new(server->loop.event, &server->tick, on_tick, server);
 	if (r >= 0)
-		r = add_timer(server, &server->idle, on_idle);
+		r = loop_timer_new(server->loop.event, &server->idle, on_idle, server);
 	if (r >= 0)
-		r = add_timer(server, &server->resume, on_resume);
+		r = loop_timer_new(server->loop.event, &server->resume, on_resume, server);
 	if (r >= 0)
-		r = add_timer(server, &server->deadline, on_deadline);
+		r = loop_timer_new(server->loop.event, &server->deadline, on_deadline, server);
 	if (r >= 0)
 		r = options->worker ? worker_open(options->worker, server) :
 				      sd_event_set_watchdog(server->loop.event, true);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
+#include "porterd/config.h"
 #include "porterd/patience.h"
 #include "porterd/pipe_pool.h"
 #include "porterd/quota.h"
@@ -43,18 +44,14 @@ struct server_counts {
 };
 
 struct server_options {
-	uint64_t busy_poll_usec;
-	size_t connections_max; /* 0: SERVER_CONNECTIONS_MAX */
-	struct quota_settings quota;
-	struct patience_settings patience;
-	/* On SIGHUP: sets those above anew. NULL: the signal changes nothing. */
-	void (*renew)(struct server_options *options, void *userdata);
+	struct config config; /* of this process; where ConnectionsMax= is 0: SERVER_CONNECTIONS_MAX */
+	/* On SIGHUP: sets it anew. NULL: the signal changes nothing. */
+	void (*renew)(struct config *config, void *userdata);
 	void *userdata;
 
-	uint64_t idle_usec;
+	uint64_t idle_usec; /* exit after so long without a connection; 0: never */
 	const char *opener_path;
 	struct worker *worker; /* NULL: the only process of the daemon */
-	size_t sharers;	       /* so many share what one user may have under way; 0: nobody */
 };
 
 struct server {
@@ -67,8 +64,8 @@ struct server {
 	struct pipe_pool pipes;
 	struct quota quota;
 	struct patience patience;
-	struct worker *worker; /* NULL: it serves alone */
 	struct server_options options;
+	struct worker *worker; /* of the options; NULL: it serves alone */
 
 	struct listener *listeners;
 	struct connection *connections;
@@ -78,7 +75,6 @@ struct server {
 	size_t n_waiting; /* answers to datagrams that are to be tried again */
 	bool single; /* serves the one connection that it was started with */
 
-	uint64_t idle_usec; /* exit after so long without a connection; 0: never */
 	bool draining;	   /* takes nothing new */
 	bool handing_over; /* gives its connections to the next porterd as soon as nothing is under way */
 	bool full;    /* listeners are paused: as many connections as are allowed */

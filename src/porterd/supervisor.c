@@ -78,8 +78,10 @@ static void status_changed(struct supervisor *supervisor)
 }
 
 /* What the manager does not hear is told again: it would wait for it, and at last give up. */
-static void tell_ready(struct supervisor *supervisor)
+static void tell_ready_if_due(struct supervisor *supervisor)
 {
+	if (!supervisor->ready || supervisor->told_ready || supervisor->reloading || supervisor->stopping)
+		return;
 	supervisor->told_ready = sd_notify(false, "READY=1") >= 0;
 	if (!supervisor->told_ready)
 		status_changed(supervisor);
@@ -88,13 +90,10 @@ static void tell_ready(struct supervisor *supervisor)
 /* systemctl returns when it is told, so first all workers go by the new settings. */
 static void finish_reload(struct supervisor *supervisor)
 {
-	if (!supervisor->reloading || supervisor->stopping)
-		return;
 	if (!worker_slots_have_settings(&supervisor->workers) && clock_now_usec() < supervisor->reload_end_usec)
 		return;
 	supervisor->reloading = false;
-	if (supervisor->ready)
-		tell_ready(supervisor);
+	tell_ready_if_due(supervisor);
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
@@ -104,8 +103,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	tell_status(supervisor);
-	if (supervisor->ready && !supervisor->told_ready && !supervisor->reloading && !supervisor->stopping)
-		tell_ready(supervisor);
+	tell_ready_if_due(supervisor);
 	if (!recorder_flush(supervisor->recorder))
 		status_changed(supervisor);
 	return 0;
@@ -182,8 +180,6 @@ static int on_bell(sd_event_source *source, int fd, uint32_t events, void *userd
 
 	if (!supervisor->ready && worker_slots_in(workers, WORKER_SERVING) == workers->crew.count) {
 		supervisor->ready = true;
-		if (!supervisor->reloading)
-			tell_ready(supervisor);
 		tell_status(supervisor);
 	}
 	finish_reload(supervisor);
@@ -210,6 +206,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	supervisor->options->renew(supervisor->options->userdata);
 	atomic_fetch_add(supervisor->workers.crew.settings, 1);
 	supervisor->reloading = true;
+	supervisor->told_ready = false;
 	supervisor->reload_end_usec = clock_now_usec() + RELOAD_USEC;
 	/* One that is about to begin has the signal blocked, and finds it then. */
 	worker_slots_signal(&supervisor->workers, SIGHUP);
@@ -303,14 +300,6 @@ static int make_crew(struct supervisor *supervisor, size_t count)
 	return 0;
 }
 
-static int add_timer(struct supervisor *supervisor, sd_event_source **ret, sd_event_time_handler_t handler)
-{
-	int r = sd_event_add_time(supervisor->workers.event, ret, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC, handler,
-				  supervisor);
-
-	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
-
 static int add_sources(struct supervisor *supervisor)
 {
 	struct worker_crew *crew = &supervisor->workers.crew;
@@ -330,9 +319,9 @@ static int add_sources(struct supervisor *supervisor)
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, supervisor);
 	if (r >= 0)
-		r = add_timer(supervisor, &supervisor->status, on_status);
+		r = loop_timer_new(event, &supervisor->status, on_status, supervisor);
 	if (r >= 0)
-		r = add_timer(supervisor, &supervisor->stop, on_stop_late);
+		r = loop_timer_new(event, &supervisor->stop, on_stop_late, supervisor);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &supervisor->watch, CLOCK_MONOTONIC, crew->sign_usec,
 					       crew->sign_usec / 4, on_watch, supervisor);

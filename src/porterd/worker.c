@@ -56,17 +56,16 @@ static size_t share_of(size_t amount, size_t least, size_t index, size_t count)
 	return share < least ? least : share;
 }
 
-void worker_share_limits(struct server_options *options, size_t index, size_t count)
+void worker_share_limits(struct config *config, size_t index, size_t count)
 {
-	struct quota_settings *quota = &options->quota;
-	size_t connections = options->connections_max ? options->connections_max : SERVER_CONNECTIONS_MAX;
+	struct quota_settings *quota = &config->quota;
+	size_t connections = config->connections_max ? config->connections_max : SERVER_CONNECTIONS_MAX;
 	size_t users = quota->connections ? quota->connections : (connections + 3) / 4;
 
-	options->connections_max = share_of(connections, 1, index, count);
+	config->connections_max = share_of(connections, 1, index, count);
 	quota->connections = share_of(users, 1, index, count);
 	quota->bytes = share_of(quota->bytes ? quota->bytes : QUOTA_USER_BYTES, USER_BYTES_MIN, index, count);
 	quota->opens = share_of(quota->opens ? quota->opens : QUOTA_USER_OPENS, 1, index, count);
-	options->sharers = count;
 }
 
 /* One line more, for what is everybody's. */

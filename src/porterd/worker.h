@@ -18,7 +18,7 @@
 #include "porterd/status.h"
 
 struct server;
-struct server_options;
+struct config;
 
 enum worker_state {
 	WORKER_STARTING,
@@ -73,7 +73,7 @@ size_t worker_default_count(void);
 
 /* Makes limits of the whole daemon those of one of its workers: together they are as much as before. No share is
  * less than the setting may be at least. */
-void worker_share_limits(struct server_options *options, size_t index, size_t count);
+void worker_share_limits(struct config *config, size_t index, size_t count);
 
 /* What a crew shares. On failure it is to be closed, too. */
 int worker_crew_open(struct worker_crew *crew, size_t count, uint64_t sign_usec);

@@ -25,23 +25,22 @@ START_TEST(shares_are_as_much_together_as_before)
 	struct shares sum = { 0 };
 
 	for (size_t i = 0; i < all->workers; i++) {
-		struct server_options options = {
+		struct config config = {
 			.connections_max = all->connections,
 			.quota = { .connections = all->users, .bytes = all->bytes, .opens = all->opens },
 		};
 
-		worker_share_limits(&options, i, all->workers);
-		sum.connections += options.connections_max;
-		sum.users += options.quota.connections;
-		sum.bytes += options.quota.bytes;
-		sum.opens += options.quota.opens;
-		ck_assert_uint_eq(options.sharers, all->workers);
+		worker_share_limits(&config, i, all->workers);
+		sum.connections += config.connections_max;
+		sum.users += config.quota.connections;
+		sum.bytes += config.quota.bytes;
+		sum.opens += config.quota.opens;
 		/* Who may have all of them is not limited: it stays so for each. */
 		if (all->users == all->connections)
-			ck_assert_uint_eq(options.quota.connections, options.connections_max);
+			ck_assert_uint_eq(config.quota.connections, config.connections_max);
 		/* None is left with much less than another. */
-		ck_assert_uint_ge(options.connections_max, all->connections / all->workers);
-		ck_assert_uint_le(options.connections_max, all->connections / all->workers + 1);
+		ck_assert_uint_ge(config.connections_max, all->connections / all->workers);
+		ck_assert_uint_le(config.connections_max, all->connections / all->workers + 1);
 	}
 	ck_assert_uint_eq(sum.connections, all->connections);
 	ck_assert_uint_eq(sum.users, all->users);
@@ -52,29 +51,29 @@ END_TEST
 
 START_TEST(defaults_are_shared_too)
 {
-	struct server_options options = { .connections_max = 0 };
+	struct config config = { .connections_max = 0 };
 
-	worker_share_limits(&options, 0, 4);
-	ck_assert_uint_eq(options.connections_max, SERVER_CONNECTIONS_MAX / 4);
-	ck_assert_uint_eq(options.quota.connections, SERVER_CONNECTIONS_MAX / 4 / 4);
-	ck_assert_uint_eq(options.quota.bytes, QUOTA_USER_BYTES / 4);
-	ck_assert_uint_eq(options.quota.opens, QUOTA_USER_OPENS / 4);
+	worker_share_limits(&config, 0, 4);
+	ck_assert_uint_eq(config.connections_max, SERVER_CONNECTIONS_MAX / 4);
+	ck_assert_uint_eq(config.quota.connections, SERVER_CONNECTIONS_MAX / 4 / 4);
+	ck_assert_uint_eq(config.quota.bytes, QUOTA_USER_BYTES / 4);
+	ck_assert_uint_eq(config.quota.opens, QUOTA_USER_OPENS / 4);
 }
 END_TEST
 
 /* A message can be a megabyte, and nobody is served by no connection. */
 START_TEST(a_share_is_of_use)
 {
-	struct server_options options = {
+	struct config config = {
 		.connections_max = 4,
 		.quota = { .connections = 1, .bytes = 1 << 20, .opens = 1 },
 	};
 
-	worker_share_limits(&options, 3, 4);
-	ck_assert_uint_eq(options.connections_max, 1);
-	ck_assert_uint_eq(options.quota.connections, 1);
-	ck_assert_uint_eq(options.quota.bytes, 1 << 20);
-	ck_assert_uint_eq(options.quota.opens, 1);
+	worker_share_limits(&config, 3, 4);
+	ck_assert_uint_eq(config.connections_max, 1);
+	ck_assert_uint_eq(config.quota.connections, 1);
+	ck_assert_uint_eq(config.quota.bytes, 1 << 20);
+	ck_assert_uint_eq(config.quota.opens, 1);
 }
 END_TEST
 
