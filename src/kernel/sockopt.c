@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 
 #include "base/macro.h"
 
@@ -145,6 +146,13 @@ int sockopt_cookie(int fd, uint64_t *ret)
 	socklen_t size = sizeof(*ret);
 
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &size) < 0 ? -errno : 0;
+}
+
+int sockopt_limit_sending(int fd, uint64_t usec)
+{
+	struct timeval limit = { .tv_sec = (time_t)(usec / 1000000), .tv_usec = (suseconds_t)(usec % 1000000) };
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ? -errno : 0;
 }
 
 int sockopt_grow_send_buffer(int fd)

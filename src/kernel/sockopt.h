@@ -70,6 +70,9 @@ bool sockopt_all_read(int fd);
 /* The number that the kernel gave this socket, and no other since it was booted. */
 int sockopt_cookie(int fd, uint64_t *ret);
 
+/* Lets a blocking send wait for room no longer than this: then it ends with -EAGAIN, or with a part sent. */
+int sockopt_limit_sending(int fd, uint64_t usec);
+
 /* Raises the send buffer to what the system allows an unprivileged process. */
 int sockopt_grow_send_buffer(int fd);
 

@@ -144,6 +144,7 @@ static int serve_single(const struct activated *client, struct recorder *recorde
 		return report_failure(recorder, "Can't start", r);
 
 	(void)sockopt_refuse_rights(client->fd);
+	(void)sockopt_limit_sending(client->fd, patience_usec(&config->patience, PATIENCE_READER));
 	socket_prepare(client->protocol, client->fd);
 	single_fd = client->fd;
 	(void)sigaction(SIGTERM, &action, NULL);
@@ -337,7 +338,7 @@ static int serve(struct activation *activation, const struct options *options, s
 	    !instance_is_welcome(quota_user_connections(config->connections_max, &config->quota), recorder))
 		return EXIT_SUCCESS;
 	if (first->connected && first->protocol->serve)
-		return serve_single(first, recorder);
+		return serve_single(first, config, recorder);
 
 	if (first->connected)
 		work.n_workers = 0;
@@ -362,9 +363,12 @@ int main(int argc, char **argv)
 		return EX_CONFIG;
 	}
 
+	/* All processes of porterd are of one user. Who has taken one over, which may be that of a single client, shall not
+	 * find the others' memory and sockets by tracing them. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* A reader of our stderr may go away; that is no reason to die. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* Until it is waited for: to the echo of a single client no setting means anything. */
+	/* Until it is waited for: in the echo of a single client no setting is read anew. */
 	(void)signal(SIGHUP, SIG_IGN);
 	/* The JSON library's hash seed: it would read it at the first request otherwise. */
 	json_object_seed(0);

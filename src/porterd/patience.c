@@ -9,15 +9,20 @@
 #include "porterd/connection.h"
 #include "porterd/server.h"
 
-void patience_set(struct patience *patience, const struct patience_settings *settings)
+uint64_t patience_usec(const struct patience_settings *settings, enum patience_kind kind)
 {
 	static const uint64_t defaults[PATIENCE_KINDS] = {
 		[PATIENCE_MESSAGE] = PATIENCE_MESSAGE_SECONDS * USEC_PER_SEC,
 		[PATIENCE_READER] = PATIENCE_READER_SECONDS * USEC_PER_SEC,
 	};
 
-	for (size_t kind = 0; kind < PATIENCE_KINDS; kind++)
-		patience->usec[kind] = settings->usec[kind] ? settings->usec[kind] : defaults[kind];
+	return settings->usec[kind] ? settings->usec[kind] : defaults[kind];
+}
+
+void patience_set(struct patience *patience, const struct patience_settings *settings)
+{
+	for (enum patience_kind kind = 0; kind < PATIENCE_KINDS; kind++)
+		patience->usec[kind] = patience_usec(settings, kind);
 }
 
 void patience_begin(struct connection *connection, enum patience_kind kind)

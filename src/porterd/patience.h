@@ -45,6 +45,9 @@ struct patience_entry {
 	bool waiting;
 };
 
+/* How long that is with these. */
+uint64_t patience_usec(const struct patience_settings *settings, enum patience_kind kind);
+
 /* Sets how long everybody is waited for, also who is already. All zero nobody is. */
 void patience_set(struct patience *patience, const struct patience_settings *settings);
 

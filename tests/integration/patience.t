@@ -97,9 +97,15 @@ def who_does_not_read_replies_is_closed():
 
 
 @test
-def who_reads_slowly_is_served():
-    with configured("ReadTimeoutSec=1\n") as program, program.connect() as slow:
-        program.wake()
+def who_does_not_read_a_process_of_their_own_is_closed():
+    with configured("ReadTimeoutSec=1\n", accept=True) as program, program.connect() as lazy:
+        equal(fill(lazy, b"x" * 65536), True)
+        # A send that was under way before the last one has its own time.
+        between(closed_after(lazy), 0.5, 2.5)
+
+
+def reads_slowly(**options):
+    with configured("ReadTimeoutSec=1\n", **options) as program, program.connect() as slow:
         equal(fill(slow, b"x" * 65536), True)
         end = time.monotonic() + 5
         while time.monotonic() < end:
@@ -111,6 +117,16 @@ def who_reads_slowly_is_served():
                 pass
             time.sleep(0.5)
             equal(is_closed(slow), False, "a slow reader is closed")
+
+
+@test
+def who_reads_slowly_is_served():
+    reads_slowly()
+
+
+@test
+def who_reads_slowly_from_a_process_of_their_own_is_served():
+    reads_slowly(accept=True)
 
 
 @test
