@@ -29,6 +29,8 @@ struct opener {
 	struct request request;
 	struct response scratch;
 
+	struct refusals refusals;
+
 	struct recorder *recorder;
 	struct opener_options options;
 	struct policy *policy;
@@ -116,7 +118,8 @@ static int on_status(sd_event_source *source, uint64_t usec, void *data)
 	(void)usec;
 	opener->status_due = false;
 	tell_status(opener, "");
-	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) || kept || held || opener->ready_untold)
+	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) ||
+	    !refusals_tell(&opener->refusals, opener->recorder) || kept || held || opener->ready_untold)
 		status_changed(opener);
 	return 0;
 }
@@ -359,6 +362,7 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 	opener->recorder = recorder;
 	opener->options = *options;
 	opener->service.recorder = recorder;
+	opener->service.refusals = &opener->refusals;
 	opener->service.sockets = options->sockets;
 	opener->connections_max = find_connections_max();
 
@@ -407,9 +411,13 @@ int opener_add_listener(struct opener *opener, int fd)
 
 int opener_run(struct opener *opener)
 {
+	int r;
+
 	tell_ready(opener);
 	idle_changed(opener);
-	return loop_run(&opener->loop, NULL, NULL);
+	r = loop_run(&opener->loop, NULL, NULL);
+	(void)refusals_tell(&opener->refusals, opener->recorder);
+	return r;
 }
 
 struct opener *opener_free(struct opener *opener)

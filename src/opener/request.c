@@ -4,6 +4,7 @@
  */
 #include "opener/request.h"
 
+#include "base/clock.h"
 #include "opener/audit.h"
 #include "opener/decide.h"
 #include "opener/examine.h"
@@ -72,17 +73,33 @@ static struct audit_entry audit_entry_of(const struct request *request, uint32_t
 
 /* One small request must not fill the journal: a name that it repeats is counted, and recorded once, but for
  * the one that the answer is about. */
-static void record_file(struct request *request, uint32_t index, const struct request_file *file, bool granted)
+static bool is_to_be_recorded(const struct request *request, uint32_t index)
+{
+	return request->refused == index || !is_repeated(request, index);
+}
+
+static void record_granted(struct request *request, uint32_t index, const struct request_file *file)
 {
 	struct request_service *service = request->service;
-	struct audit_entry entry = audit_entry_of(request, index, file, granted);
+	struct audit_entry entry = audit_entry_of(request, index, file, true);
 
-	service->granted += granted;
-	service->refused += !granted;
-	if (granted && file->recorded)
+	service->granted++;
+	if (!file->recorded && is_to_be_recorded(request, index))
+		audit_record(service->recorder, &entry);
+}
+
+/* Neither must many requests that nobody has granted anything to. */
+static void record_refused(struct request *request, uint32_t index, const struct request_file *file)
+{
+	struct request_service *service = request->service;
+	uint64_t now = clock_now_usec();
+	struct refused_user *user = refusals_find(service->refusals, request->client->identity.uid, now);
+	struct audit_entry entry = audit_entry_of(request, index, file, false);
+
+	service->refused++;
+	if (!refused_user_may_record(user, now) || !is_to_be_recorded(request, index))
 		return;
-	if (request->refused != index && is_repeated(request, index))
-		return;
+	refused_user_recorded(user, now);
 	audit_record(service->recorder, &entry);
 }
 
@@ -119,7 +136,7 @@ static void refuse_all(struct request *request, enum opener_result result, const
 			.reason = reason,
 		};
 
-		record_file(request, i, &file, false);
+		record_refused(request, i, &file);
 	}
 }
 
@@ -211,7 +228,10 @@ static void finish_open(struct request *request)
 		if (!granted && file->opened.result == OPENER_OK)
 			file->reason = REASON_ANOTHER;
 		opened_clear(&file->opened);
-		record_file(request, i, file, granted);
+		if (granted)
+			record_granted(request, i, file);
+		else
+			record_refused(request, i, file);
 	}
 	record_release(request->service->recorder);
 }

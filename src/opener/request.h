@@ -15,6 +15,7 @@
 #include "opener/open.h"
 #include "opener/places.h"
 #include "opener/policy.h"
+#include "opener/refusals.h"
 #include "record/record.h"
 
 /* The largest packet that can be a request. */
@@ -26,6 +27,7 @@ struct request_service {
 	struct recorder *recorder;
 	struct clients *clients;
 	struct copies *copies;
+	struct refusals *refusals;
 	const char *const *sockets; /* where clients connect, as of client_read() */
 	struct ucred asker; /* whose request is served: set before each; pid 0: not known */
 	uint64_t requests; /* of any kind */

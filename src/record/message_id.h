@@ -7,6 +7,8 @@
 /* An open was granted; refused. */
 #define MESSAGE_ID_GRANTED "165e6ca3f5524499b2dd807bd727026e"
 #define MESSAGE_ID_REFUSED "e45aac770c6c4f58a2e17a78ef7bf13c"
+/* More were refused, too fast for a record of each. */
+#define MESSAGE_ID_REFUSED_MORE "e0ee3a65a5774d3195efcc62926e1b1c"
 /* Records were dropped while the journal could not be reached. */
 #define MESSAGE_ID_DROPPED "8d362697bd7b40c0b13a6e7084b0e508"
 /* Files were refused because the journal took no records of them. */

@@ -42,6 +42,7 @@ static const struct {
 
 static struct policy *policy;
 static struct request_service service;
+static struct refusals refusals;
 static int listener, client, accepted;
 
 static const char *path_of(const char *name)
@@ -100,7 +101,7 @@ static void open_all(void)
 	/* Without openat2() (an old valgrind) there are errors, and nothing is ever opened. */
 	fuzz_expect(policy->n_errors == 1 || pin_open("/", NULL) == -ENOSYS);
 	fuzz_expect(recorder_new_stderr(&recorder, "fuzz", fuzz_any_fd()) == 0);
-	service = (struct request_service){ .policy = policy, .recorder = recorder };
+	service = (struct request_service){ .policy = policy, .recorder = recorder, .refusals = &refusals };
 	fuzz_expect(clients_new(&service.clients) == 0);
 	fuzz_expect(copies_new(&service.copies) == 0);
 	open_connection();

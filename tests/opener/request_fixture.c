@@ -9,6 +9,7 @@
 
 static struct recorder *recorder;
 static struct policy *policy;
+static struct refusals refusals;
 
 struct request_service service;
 struct response response;
@@ -39,7 +40,8 @@ void request_setup(void)
 	client = fixture_connect("listener", SOCK_STREAM);
 	accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	ck_assert_int_eq(recorder_new_journal(&recorder, "test", fixture_path("journal")), 0);
-	service = (struct request_service){ .recorder = recorder };
+	refusals = (struct refusals){ 0 };
+	service = (struct request_service){ .recorder = recorder, .refusals = &refusals };
 	ck_assert_int_eq(clients_new(&service.clients), 0);
 	ck_assert_int_eq(copies_new(&service.copies), 0);
 	load_text("");
