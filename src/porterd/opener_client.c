@@ -48,7 +48,7 @@ static void unlink_call(struct opener_call *call)
 	call->client = NULL;
 	call->next = call->previous = NULL;
 	if (call->connection)
-		quota_give(call->connection, QUOTA_OPENS, 1);
+		quota_give(call->connection, QUOTA_OPENS, call->quota);
 	free(TAKE_POINTER(call->labels));
 }
 
@@ -312,7 +312,10 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 {
 	int r;
 
-	if (call->connection && quota_check(call->connection, QUOTA_OPENS, 1) < 0)
+	/* Each file takes the opener's time, and others wait for it. Whoever may have less than one request's can have that
+	 * one, and nothing beside it. */
+	call->quota = MIN_OF(count > 0 ? count : 1, client->server->quota.limits[QUOTA_OPENS].user_max);
+	if (call->connection && quota_check(call->connection, QUOTA_OPENS, call->quota) < 0)
 		return -EBUSY;
 
 	call->request = (struct opener_request){
@@ -342,7 +345,7 @@ int opener_call_start(struct opener_call *call, struct opener_client *client, en
 	}
 
 	if (call->connection)
-		quota_add(call->connection, QUOTA_OPENS, 1);
+		quota_add(call->connection, QUOTA_OPENS, call->quota);
 	if (!call->sent && !client->first_unsent)
 		client->first_unsent = call;
 	call->since_usec = clock_now_usec();

@@ -31,6 +31,7 @@ struct opener_call {
 	uint64_t since_usec;
 	int client_fd; /* not owned: the asker takes the question back before it closes this */
 	char *labels;  /* owned; only while the opener's queue is full */
+	size_t quota;  /* of its user's QUOTA_OPENS */
 	bool sent;
 };
 

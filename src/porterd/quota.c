@@ -44,9 +44,8 @@ void quota_set(struct quota *quota, size_t connections_max, const struct quota_s
 	size_t opens = settings->opens ? settings->opens : QUOTA_USER_OPENS;
 
 	set_limit(&quota->limits[QUOTA_CONNECTIONS], connections_max, connections);
-	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_BYTES_USERS, bytes);
-	/* A connection asks for one thing at a time. */
-	set_limit(&quota->limits[QUOTA_OPENS], connections_max, opens);
+	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_USERS, bytes);
+	set_limit(&quota->limits[QUOTA_OPENS], opens * QUOTA_USERS, opens);
 }
 
 void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size_t user_max)

@@ -20,16 +20,16 @@ struct server;
 
 /* Unless told otherwise, for one user: a quarter of all connections, and these. */
 #define QUOTA_USER_BYTES (UINT64_C(64) * 1024 * 1024)
-#define QUOTA_USER_OPENS 256
-/* Bytes that are kept for all users together: so many times those of one. */
-#define QUOTA_BYTES_USERS 4
+#define QUOTA_USER_OPENS 1024
+/* All users together may leave so many bytes, and ask for so many files: so many times those of one. */
+#define QUOTA_USERS 4
 
 #define QUOTA_BUCKETS 256
 
 enum quota_kind {
 	QUOTA_CONNECTIONS,
 	QUOTA_BYTES, /* received and not consumed, or not taken by the client yet */
-	QUOTA_OPENS, /* questions that are with the opener */
+	QUOTA_OPENS, /* files that the opener is asked for */
 	QUOTA_DESCRIPTORS, /* on their way to clients (porterd/descriptors) */
 	QUOTA_KINDS,
 };

@@ -214,6 +214,43 @@ def one_user_asks_for_so_many_files_at_a_time():
     shutil.rmtree(directory)
 
 
+def answered_busy(client, seconds=0.5):
+    """Within that time; otherwise it waits for the opener."""
+    if not select.select([client], [], [], seconds)[0]:
+        return False
+    equal(Varlink(client).receive(), {"error": "io.porterd.Files.Busy"})
+    return True
+
+
+@test
+def each_file_of_a_request_counts():
+    user, other = (A, B) if ME == 0 else (ME, None)
+    directory = tempfile.mkdtemp(prefix="porterd-quota-")
+    with socket.socket(socket.AF_UNIX, SEQPACKET) as opener:
+        opener.bind(os.path.join(directory, "opener"))
+        opener.listen()
+        for limit, expected in (
+                # Two fit, and a third does not.
+                (600, [False, False, True]),
+                # One is more than a user may have, and still each has a turn.
+                (3, [False, True, True])):
+            with configured(f"UserOpensMax={limit}\n", name="varlink",
+                            arguments=[f"--opener={directory}/opener"]) as program:
+                program.wake()
+                clients = [connect_as(program, user) for _ in expected]
+                busy = []
+                for client in clients:
+                    ask_for_many(client)
+                    busy.append(answered_busy(client))
+                equal(busy, expected, f"253 files each, with UserOpensMax={limit}")
+                if other:
+                    with connect_as(program, other) as client:
+                        ask_for_many(client)
+                        equal(answered_busy(client), False, "another user")
+                close_all(clients)
+    shutil.rmtree(directory)
+
+
 @test
 def what_was_answered_counts_no_more():
     call = b'{"method":"io.porterd.Files.Open","parameters":{"file":"x"}}\0'
