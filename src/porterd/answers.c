@@ -11,8 +11,9 @@
 #include "kernel/sockopt.h"
 #include "porterd/server.h"
 
-/* What may wait: for all senders, and for one of them; and how often it is tried again. */
+/* What may wait: for all senders, for those of one user, and for one of them; and how often it is tried again. */
 #define WAITING_MAX 64
+#define WAITING_PER_USER_MAX 16
 #define WAITING_BYTES_MAX (1024UL * 1024UL)
 #define WAITING_PER_SENDER_MAX 8
 #define RETRY_USEC (10UL * 1000UL)
@@ -54,6 +55,21 @@ static bool same_sender(const struct sockio_sender *a, const struct sockio_sende
 	return a->address_size == b->address_size && memcmp(&a->address, &b->address, a->address_size) == 0;
 }
 
+/* Nobody is the one to whom all belongs that nobody vouches for. */
+static uid_t user_of(const struct sockio_sender *sender)
+{
+	return sender->attested ? sender->credentials.uid : IDENTITY_UID_NOBODY;
+}
+
+static size_t count_waiting_of_user(const struct answers *answers, uid_t uid)
+{
+	size_t count = 0;
+
+	for (const struct waiting *w = answers->first; w; w = w->next)
+		count += user_of(&w->to) == uid;
+	return count;
+}
+
 static size_t count_waiting(const struct answers *answers, const struct sockio_sender *to)
 {
 	size_t count = 0;
@@ -87,8 +103,7 @@ static struct aside *take_aside(struct aside *aside, uid_t uid, const struct soc
  * the least is unread; NULL if there is none. */
 static struct aside *find_aside(struct answers *answers, const struct sockio_sender *to)
 {
-	/* Nobody is the one to whom all belongs that nobody vouches for. */
-	uid_t uid = to->attested ? to->credentials.uid : IDENTITY_UID_NOBODY;
+	uid_t uid = user_of(to);
 	struct aside *end = answers->asides + ASIDES_MAX, *aside, *unused = NULL, *least = NULL;
 	int least_unread = 0;
 	size_t own = 0;
@@ -187,7 +202,8 @@ static void keep(struct answers *answers, const void *data, size_t size, const s
 	struct waiting *waiting, **end = &answers->first;
 
 	if (answers->n_waiting >= WAITING_MAX || answers->waiting_bytes + size > WAITING_BYTES_MAX ||
-	    count_waiting(answers, to) >= WAITING_PER_SENDER_MAX) {
+	    count_waiting(answers, to) >= WAITING_PER_SENDER_MAX ||
+	    count_waiting_of_user(answers, user_of(to)) >= WAITING_PER_USER_MAX) {
 		drop(answers, -EAGAIN);
 		return;
 	}

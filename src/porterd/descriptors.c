@@ -12,6 +12,7 @@
 #include "kernel/fdset.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
+#include "porterd/instances.h"
 #include "porterd/server.h"
 
 /* Looking at all who have not read takes this part of the time at most, whoever asks for more again and again. */
@@ -45,11 +46,25 @@ static void look_for_readers(struct server *server)
 	server->look_for_readers_usec = end + (LOOKING_PART - 1) * (end - begin);
 }
 
+/* The kernel counts what all processes of porterd's user have under way, but the process of one client knows its own
+ * alone. So of what one user may have, a half is for the first processes of that user, as much as one request can ask
+ * for each, and a half is for all others, a few each. A client has one reply with descriptors under way at most. */
+static bool is_for_another(const struct server *server, size_t count)
+{
+	size_t half = server->quota.limits[QUOTA_DESCRIPTORS].max / 2;
+	size_t others = quota_user_connections(server->connections_max, &server->options.config.quota);
+	size_t few = half / others, first = half / FDSET_MAX;
+
+	return count > (few ? few : 1) && !instance_is_among(first ? first : 1);
+}
+
 int descriptors_reserve(struct connection *connection, size_t count)
 {
 	struct server *server = connection->server;
 	const struct quota_limit *limit = &server->quota.limits[QUOTA_DESCRIPTORS];
 
+	if (server->single && is_for_another(server, count))
+		return -EBUSY;
 	if (limit->total + count > limit->harmless)
 		look_for_readers(server);
 	if (limit->total == 0) {
@@ -99,9 +114,7 @@ void descriptors_close(struct connection *connection, int fd)
 	struct server *server = connection->server;
 	uint32_t unread = connection->unread_descriptors;
 
-	/* A process of its own for one client counts for nobody else. */
-	if (unread == 0 || descriptors_is_rest(connection) || server->draining || server->single ||
-	    sockopt_all_read(fd)) {
+	if (unread == 0 || descriptors_is_rest(connection) || server->draining || sockopt_all_read(fd)) {
 		fd_close(fd);
 		return;
 	}

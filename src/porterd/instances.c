@@ -66,17 +66,32 @@ int instance_count_earlier(const struct instance *instance, int slice_fd, size_t
 	return r;
 }
 
+/* Which one of its user's this process is, from 0 on; 0 as well if it is not known, or root's. */
+static size_t find_own(struct instance *ret, char **ret_unit)
+{
+	_cleanup_close_ int slice_fd = process_slice_open(ret_unit);
+	size_t earlier = 0;
+
+	if (slice_fd < 0 || !instance_parse(ret, *ret_unit) || ret->uid == 0)
+		return 0;
+	return instance_count_earlier(ret, slice_fd, &earlier) < 0 ? 0 : earlier;
+}
+
+bool instance_is_among(size_t count)
+{
+	_cleanup_free_ char *unit = NULL;
+	struct instance instance = { 0 };
+
+	return find_own(&instance, &unit) < count;
+}
+
 bool instance_is_welcome(size_t user_max, struct recorder *recorder)
 {
 	_cleanup_free_ char *unit = NULL;
-	_cleanup_close_ int slice_fd = -EBADF;
-	struct instance instance;
-	size_t earlier = 0;
+	struct instance instance = { 0 };
+	size_t earlier = find_own(&instance, &unit);
 
-	slice_fd = process_slice_open(&unit);
-	if (slice_fd < 0 || !instance_parse(&instance, unit) || instance.uid == 0)
-		return true;
-	if (instance_count_earlier(&instance, slice_fd, &earlier) < 0 || earlier < user_max)
+	if (earlier < user_max)
 		return true;
 
 	record_begin(recorder, LOG_WARNING, MESSAGE_ID_QUOTA);

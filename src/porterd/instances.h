@@ -30,3 +30,7 @@ int instance_count_earlier(const struct instance *instance, int slice_fd, size_t
  * nowhere (quota.h). */
 struct recorder;
 bool instance_is_welcome(size_t user_max, struct recorder *recorder);
+
+/* Is this process one of so many that its user had first, of those that are there now? Yes, as above. So it stays, once
+ * it is. */
+bool instance_is_among(size_t count);

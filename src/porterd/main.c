@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
@@ -133,8 +134,8 @@ static void on_terminate(int number)
 	errno = saved;
 }
 
-/* Serves the one client by blocking calls. */
-static int serve_single(const struct activated *client, struct recorder *recorder)
+/* Serves the one client by blocking calls. One that reads nothing is waited for no longer than in the loop. */
+static int serve_single(const struct activated *client, const struct config *config, struct recorder *recorder)
 {
 	struct sigaction action = { .sa_handler = on_terminate };
 	struct server_buffer buffer;

@@ -99,22 +99,39 @@ START_TEST(a_full_queue_is_tried_again_and_given_up)
 }
 END_TEST
 
-START_TEST(waiting_is_bounded_for_all_together)
+/* Twenty senders fill what may wait for them, as so many users. */
+static size_t fill_as_users(uid_t n_users)
 {
 	struct sockio_sender to[20];
 	struct fixture fixture;
 	int clients[20];
+	size_t waiting;
 
 	fixture_open(&fixture);
-	for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+	for (uid_t i = 0; i < ELEMENTSOF(clients); i++) {
 		clients[i] = make_client(&to[i]);
+		to[i].attested = true;
+		to[i].credentials = (struct ucred){ .pid = 1, .uid = i % n_users, .gid = 1 };
 		fixture.daemon.server.counts.undeliverable = 0;
 		fill(&fixture, &to[i]);
 	}
-	ck_assert_uint_eq(fixture.daemon.server.n_waiting, 64);
+	waiting = fixture.daemon.server.n_waiting;
 	for (size_t i = 0; i < ELEMENTSOF(clients); i++)
 		fd_close(clients[i]);
 	fixture_close(&fixture);
+	return waiting;
+}
+
+START_TEST(waiting_is_bounded_for_all_together)
+{
+	ck_assert_uint_eq(fill_as_users(20), 64);
+}
+END_TEST
+
+START_TEST(waiting_is_bounded_for_one_user)
+{
+	ck_assert_uint_eq(fill_as_users(1), 16);
+	ck_assert_uint_eq(fill_as_users(2), 32);
 }
 END_TEST
 
@@ -165,6 +182,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_TEST(a_full_queue_is_tried_again_and_given_up),
 		UNIT_TEST(waiting_is_bounded_for_all_together),
+		UNIT_TEST(waiting_is_bounded_for_one_user),
 		UNIT_TEST(who_is_gone_is_counted),
 		UNIT_TEST(a_full_send_buffer_leaves_room_for_those_who_read),
 		{ 0 },

@@ -23,6 +23,7 @@ import test_examples
 import test_servers
 import test_hardening
 import test_quotas
+import test_isolated
 import test_lifetime
 import test_workers
 import test_crash
