@@ -16,6 +16,7 @@ What is not allowed ends the test: a signal, an answer that is wrong, silence on
 program that ends while it serves, or one that does not serve the next client."""
 
 import errno
+import glob
 import json
 import mmap
 import os
@@ -415,22 +416,34 @@ def ends_early(row):
 
 
 class Table:
-    """The recorded outcomes, in a file named as the program. TEST_RECORD=yes writes it, best with FAULTS=all."""
+    """The recorded outcomes, in a file for each place where they were recorded, whose first line says what it is made
+    with. TEST_RECORD=yes writes it, best with FAULTS=all."""
 
     def __init__(self, name):
-        self.path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".txt")
+        self.name = name
+        self.directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tables")
+
+    def read(self):
+        """The lines of the one that was recorded with the same; None: there is none."""
+        for path in glob.glob(os.path.join(self.directory, self.name + "-*.txt")):
+            with open(path) as file:
+                lines = file.read().splitlines()
+            if lines[0] == f"# {made_with()}":
+                return lines[1:]
+        return None
 
     def write(self, rows):
-        with open(self.path, "w") as file:
+        where = re.sub(r"[^a-z0-9.]+", "-", ("in a unit " if "in a unit" in made_with() else "") +
+                       os.confstr("CS_GNU_LIBC_VERSION"))
+        with open(os.path.join(self.directory, f"{self.name}-{where}.txt"), "w") as file:
             file.write(f"# {made_with()}\n")
             file.writelines(f"{row}\t{', '.join(outcomes)}\n" for row, outcomes in rows.items())
 
     def compare(self, rows):
-        with open(self.path) as file:
-            lines = file.read().splitlines()
-        if lines[0] != f"# {made_with()}":
-            raise Skip(f"recorded with {lines[0][2:]}")
-        recorded = dict(line.rsplit("\t", 1) for line in lines[1:])
+        lines = self.read()
+        if lines is None:
+            raise Skip(f"nothing was recorded with {made_with()}")
+        recorded = dict(line.rsplit("\t", 1) for line in lines)
         wrong = [f"{row}: {', '.join(outcomes)}; recorded: {recorded.get(row, 'nothing')}"
                  for row, outcomes in rows.items()
                  # To be served is never wrong; which call of a name fails, and whether anybody waits for what it does,
