@@ -5,7 +5,7 @@ import socket
 
 import client
 from client import VarlinkError
-from harness import equal, grant, policy, raises, secret, test, wait_until
+from harness import equal, grant, policy, raises, secret, systemctl, test, wait_until
 from test_credentials import user
 
 MANY = {"files": ["key"] * 253}
@@ -35,6 +35,7 @@ def unread_descriptors_of_one_user_leave_others_some():
     alice, _ = user("alice")
     bob, _ = user("bob")
     policy(grant("key", secret("key"), "AllowUser=alice bob"))
+    systemctl("start", "porterd-isolated.socket")
     # As many as all processes of porterd's user may have under way, were nobody bounded: 65 times 253.
     clients = [connect(alice) for _ in range(70)]
     try:
