@@ -266,11 +266,11 @@ static void line_add_record(struct line *line, const char *record, size_t size)
 	line->text[line->size++] = '\n';
 }
 
-/* Writes lines. What is cut off, since a full disk takes a part, does not run into the next one of this process. Returns
- * how many are there as a whole, or -errno. */
-static ssize_t write_text(struct record_sink *sink, const char *text, size_t size)
+/* Writes so many lines. What is cut off, since a full disk takes a part, does not run into the next one of this
+ * process. Returns how many are there as a whole, or -errno. */
+static ssize_t write_text(struct record_sink *sink, const char *text, size_t size, size_t n_lines)
 {
-	ssize_t written, n_lines = 0;
+	ssize_t written, n_whole = 0;
 
 	if (sink->torn) {
 		written = write(sink->fd, "\n", 1);
@@ -281,10 +281,12 @@ static ssize_t write_text(struct record_sink *sink, const char *text, size_t siz
 	written = write(sink->fd, text, size);
 	if (written < 0)
 		return -errno;
+	if ((size_t)written == size)
+		return (ssize_t)n_lines;
 	for (ssize_t i = 0; i < written; i++)
-		n_lines += text[i] == '\n';
+		n_whole += text[i] == '\n';
 	sink->torn = written > 0 && text[written - 1] != '\n';
-	return n_lines;
+	return n_whole;
 }
 
 static int write_line(struct record_sink *sink, const char *record, size_t size)
@@ -299,7 +301,7 @@ static int write_line(struct record_sink *sink, const char *record, size_t size)
 
 	line.size = 0;
 	line_add_record(&line, record, size);
-	r = write_text(sink, line.text, line.size);
+	r = write_text(sink, line.text, line.size, 1);
 	return r > 0 ? 0 : r < 0 ? (int)r : -EAGAIN;
 }
 
@@ -350,7 +352,7 @@ static size_t write_lines(struct record_sink *sink, const struct iovec *records,
 			memcpy(text + size, line.text, line.size);
 			size += line.size;
 		}
-		written = write_text(sink, text, size);
+		written = write_text(sink, text, size, n_lines);
 		sent += written > 0 ? (size_t)written : 0;
 	}
 	return sent;
