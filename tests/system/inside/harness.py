@@ -36,6 +36,10 @@ TESTS = []
 ALONE = set()
 
 
+class Skip(Exception):
+    """Raised by a test that can't run here, with the reason."""
+
+
 def test(function):
     """Registers FUNCTION: its name is the test's, its file the group's."""
     group = pathlib.Path(inspect.getfile(function)).stem.removeprefix("test_")
@@ -316,16 +320,19 @@ def run_one(number, name, function):
 
 def run_now(number, name, function):
     started, after = time.monotonic(), cursor()
+    remark = ""
     try:
         reset()
         function()
         verdict = "ok"
+    except Skip as reason:
+        verdict, remark = "ok", f"SKIP {reason}, "
     except Exception:  # pylint: disable=broad-except
         verdict = "not ok"
         for line in traceback.format_exc().splitlines():
             print("#", line)
         explain(after)
-    print(f"{verdict} {number} - {name} # {time.monotonic() - started:.1f} s", flush=True)
+    print(f"{verdict} {number} - {name} # {remark}{time.monotonic() - started:.1f} s", flush=True)
     return verdict == "ok"
 
 
