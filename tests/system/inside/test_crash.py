@@ -3,15 +3,19 @@
 import os
 import random
 import signal
+import socket
+import struct
 import time
 
 import client
-from harness import (SOCKETS, alone, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state, systemctl,
-                     test, wait_until)
+from harness import (SERVICES, SOCKETS, alone, drop_in, equal, grant, main_pid, pids, policy, prop, secret, state,
+                     systemctl, test, wait_until)
 from load import (Loads, asks, asks_isolated, echoes, file_names, isolated_echoes, leaves)
 from test_workers import workers
 
 CRASHES = int(os.environ.get("CRASHES", "4"))
+WITNESSES = 40
+CHECK = b'{"method":"io.porterd.Files.Check","parameters":{"file":"%s"}}\0' % file_names()[0].encode()
 
 
 def prepare():
@@ -29,6 +33,59 @@ def everybody_serves():
         equal(file.read().decode(), file_names()[0])
 
 
+# --- who must not notice ---------------------------------------------------------------------------------------------
+
+
+class Witness:
+    """A connection that knows who serves it: the kernel names the sender of each answer."""
+
+    def __init__(self, path, question):
+        self.socket, self.question = client.connect(path), question
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.server = 0
+
+    def who_answers(self):
+        """None if the connection has ended."""
+        try:
+            self.socket.sendall(self.question)
+            answer, told, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(12))
+        except ConnectionError:
+            return None
+        return struct.unpack("3i", told[0][2])[0] if answer else None
+
+
+def witnesses_of(count):
+    """All are there before one is served, so that no worker gets them all."""
+    found = [Witness("/run/porterd/echo", b"x") if number % 2 else Witness(client.VARLINK, CHECK)
+             for number in range(count)]
+    for one in found:
+        one.server = one.who_answers()
+    equal({one.server for one in found} <= set(pids("porterd.service")), True, "porterd's processes answer")
+    return found
+
+
+def ck_witnesses(witnesses, killed):
+    """Who was served by the one that was killed has lost it, and who was not goes on with the same as before."""
+    equal([one.who_answers() for one in witnesses],
+          [None if one.server == killed else one.server for one in witnesses], f"who answers without {killed}")
+
+
+def bystanders(unit):
+    """The processes of every other unit that the clients are served by."""
+    listed = systemctl("list-units", "--plain", "--no-legend", "porterd-isolated*@*.service").stdout
+    isolated = [line.split()[0] for line in listed.splitlines()]
+    return {other: pids(other) for other in SERVICES + isolated if other != unit}
+
+
+def all_bystanders(unit):
+    """As soon as those with one client each are there, which are two."""
+    found = bystanders(unit)
+    return len(found) == 3 and all(found.values()) and found
+
+
+# --- the crashes -----------------------------------------------------------------------------------------------------
+
+
 def main_process(processes):
     return processes[0]
 
@@ -38,9 +95,10 @@ def busiest_worker(processes):
     return max(processes[1:], key=lambda pid: len(os.listdir(f"/proc/{pid}/fd")))
 
 
-def crash(unit, loads, victim=main_process, times=CRASHES):
-    """Kills that one of the unit's processes (the main one is the first) again and again, as soon as all serve."""
-    count, killed = len(pids(unit)), 0
+def crash(unit, loads, victim=main_process, times=CRASHES, witnesses=()):
+    """Kills that one of the unit's processes (the main one is the first) again and again, as soon as all serve. No
+    other process ends with it, but for those that the main one looks after."""
+    count, killed, lost = len(pids(unit)), 0, 0
 
     def whole():
         found = state(unit) == "active" and pids(unit)
@@ -48,28 +106,37 @@ def crash(unit, loads, victim=main_process, times=CRASHES):
     with loads:
         for _ in range(times):
             processes = wait_until(whole, f"all of {unit}")
+            others = wait_until(lambda: all_bystanders(unit), "all others")
             time.sleep(random.uniform(0.02, 0.1))
             killed = victim(processes)
             os.kill(killed, signal.SIGKILL)
-        wait_until(whole, f"all of {unit} at the end")
+            # Nobody waits for the next one to be there.
+            ck_witnesses([one for one in witnesses if one.server != killed], killed)
+            found = wait_until(whole, f"all of {unit} without {killed}")
+            if victim != main_process:
+                equal(set(processes) - {killed} - set(found), set(), f"who ended with {killed}")
+            equal(bystanders(unit), others, "processes of other units")
+            ck_witnesses(witnesses, killed)
+            left = [one for one in witnesses if one.server != killed]
+            lost += len(witnesses) - len(left)
+            witnesses = left + witnesses_of(len(witnesses) - len(left))
         time.sleep(0.2)
     print(f"# {times} times: {loads.count('answers')} answers, {loads.count('unavailable')} without the opener, "
           f"{loads.count('left')} not waited for, {loads.count('echoes')} echoes, {loads.count('lost')} connections "
-          "lost")
+          f"lost, and by {lost} witnesses")
     equal(prop(unit, "NRestarts"), str(times if victim == main_process else 0), f"restarts of {unit}")
     for name in SOCKETS:
         equal(state(name), "active", name)
     everybody_serves()
+    return lost
 
 
 @test
 @alone
 def the_opener_is_killed():
     prepare()
-    pid = main_pid("porterd.service")
     loads = Loads(asks, asks, asks_isolated, leaves, echoes, isolated_echoes)
-    crash("porterd-opener.service", loads)
-    equal(main_pid("porterd.service"), pid, "porterd")
+    equal(crash("porterd-opener.service", loads, witnesses=witnesses_of(WITNESSES)), 0, "porterd's connections")
     equal(loads.count("answers") > 10 * CRASHES, True, "answers")
     equal(loads.count("unavailable") > 0, True, "some waited for an opener that was killed")
     # After 10 s porterd would give up by itself an opener that says nothing.
@@ -99,10 +166,12 @@ def a_worker_is_killed():
     prepare()
     with workers(3):
         main, loads = main_pid("porterd.service"), everybody()
-        crash("porterd.service", loads, victim=busiest_worker)
+        lost = crash("porterd.service", loads, victim=busiest_worker, witnesses=witnesses_of(WITNESSES))
         equal(main_pid("porterd.service"), main, "who looks after them")
         equal(loads.count("answers") > 10 * CRASHES, True, "answers")
-        equal(loads.count("lost") > 0, True, "connections were lost")
+        equal(0 < lost < CRASHES * WITNESSES, True, f"witnesses who lost theirs, and others: {lost}")
+        equal(loads.count("unavailable"), 0, "the opener was there")
+        equal(loads.longest(asks, asks_isolated, echoes, isolated_echoes) < 5, True, "who lost it is served at once")
 
 
 @test
