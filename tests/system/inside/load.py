@@ -20,6 +20,8 @@ ECHO = "/run/porterd/echo"
 GET = "io.porterd.Credentials.Get"
 PACKET = json.dumps({"method": GET}).encode()
 FILES = 8
+# As many as one request can name.
+FILES_MAX = 253
 ENDS = (EOFError, ConnectionResetError, BrokenPipeError)
 
 
@@ -301,3 +303,27 @@ def sends_fds(turn):
                     send(one, PACKET + b"\0", [0] * count)
             turn.counts["floods"] += 1
         time.sleep(0.01)
+
+
+def many(uid, connections, names):
+    """Is a user who asks for all these at once, on each of its connections, as soon as the last answer is there."""
+    request = json.dumps({"method": "io.porterd.Files.OpenMany", "parameters": {"files": names}}).encode() + b"\0"
+
+    def asks_for_many(turn):
+        os.setresuid(uid, uid, uid)
+        clients = [client.connect(client.VARLINK) for _ in range(connections)]
+        for one in clients:
+            one.sendall(request)
+        while turn.goes_on():
+            for one in select.select(clients, [], [], 0.1)[0]:
+                answer, fds, _, _ = socket.recv_fds(one, 65536, FILES_MAX)
+                for fd in fds:
+                    os.close(fd)
+                # One answer is due, whose end may come later than its descriptors.
+                turn.counts["granted"] += bool(fds)
+                if answer.endswith(b"\0"):
+                    turn.counts["answers"] += 1
+                    one.sendall(request)
+                elif not answer:
+                    raise EOFError("who asks for much is not sent away")
+    return asks_for_many
