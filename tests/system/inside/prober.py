@@ -1,5 +1,7 @@
 """What can a program do that runs as porterd does? Started in its place, tries what it should not be able to, and prints
-what it could all the same, a line of JSON."""
+what it could all the same, a line of JSON.
+
+    prober.py SECRET VICTIM PORTERD...    a file of root's, a process of root's, and what else porterd consists of"""
 
 import ctypes
 import json
@@ -38,15 +40,28 @@ def write(directory):
         pass
 
 
-def main(secret, victim):
+def takes_over(pid):
+    """What one process can have of another: its memory, and through its descriptors other people's connections."""
+    attempt(f"reads the environment of {pid}", lambda: pathlib.Path(f"/proc/{pid}/environ").open("rb").read(1))
+    attempt(f"opens the memory of {pid}", lambda: os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR)))
+    attempt(f"reads the memory of {pid}", lambda: os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY)))
+    attempt(f"lists the descriptors of {pid}", lambda: os.listdir(f"/proc/{pid}/fd"))
+    for fd in range(10):
+        # A socket can't be opened by this path, whoever may.
+        attempt(f"looks at descriptor {fd} of {pid}", lambda: os.readlink(f"/proc/{pid}/fd/{fd}"))
+        attempt(f"opens descriptor {fd} of {pid}", lambda: os.close(os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY)))
+        attempt(f"takes descriptor {fd} of {pid}", lambda: libc.syscall(438, os.pidfd_open(pid), fd, 0))
+    attempt(f"traces {pid}", libc.ptrace, 16, pid, None, None)
+
+
+def main(secret, victim, *others):
     os.chdir("/")
     for root, directories, _ in os.walk("/"):
         # What the kernel shows of itself is not written by making files in it; it has tests of its own below.
         directories[:] = [d for d in directories if os.path.join(root, d) not in ("/proc", "/sys")]
         if not root.startswith("/dev/fd"):
             attempt(f"writes in {root}", write, root)
-    for path in ("/etc/shadow", "/etc/gshadow", secret, "/proc/1/environ", "/proc/kmsg", "/dev/mem", "/dev/kmsg",
-                 f"/proc/{victim}/environ", f"/proc/{victim}/mem"):
+    for path in ("/etc/shadow", "/etc/gshadow", secret, "/proc/1/environ", "/proc/kmsg", "/dev/mem", "/dev/kmsg"):
         attempt(f"reads {path}", lambda: pathlib.Path(path).open("rb").read(1))
     for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs"):
         attempt(f"writes {path}", lambda: os.close(os.open(path, os.O_WRONLY)))
@@ -57,8 +72,8 @@ def main(secret, victim):
     attempt("mounts", libc.mount, b"none", b"/tmp", b"tmpfs", 0, None)
     for flag, name in ((0x20000, "mount"), (0x10000000, "user"), (0x40000000, "network"), (0x20000000, "PID")):
         attempt(f"makes a {name} namespace", in_child, libc.unshare, flag)
-    attempt("traces", libc.ptrace, 16, victim, None, None)
-    attempt("takes another's descriptors", lambda: libc.syscall(438, os.pidfd_open(victim), 0, 0))
+    for pid in (victim, *others):
+        takes_over(pid)
     for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK):
         attempt(f"makes a socket of {family.name}", lambda: socket.socket(family, socket.SOCK_RAW
                 if family in (socket.AF_NETLINK, socket.AF_PACKET) else socket.SOCK_STREAM).close())
@@ -76,4 +91,4 @@ def main(secret, victim):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))
