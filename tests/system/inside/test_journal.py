@@ -10,12 +10,17 @@ import socket
 import time
 
 import client
-from harness import (CLIENT, OWN_UNIT, SERVICES, alone, contains, cursor, drop_in, equal, grant, in_unit, journal,
+from harness import (CLIENT, OWN_UNIT, SERVICES, alone, contains, cursor, equal, grant, in_unit, journal,
                      main_pid, policy, prop, pss, raises, run, secret, test, wait_until)
+from load import FILES_MAX, Loads, many
 from test_credentials import user
 
 # How long journald stands still.
 SECONDS = float(os.environ.get("JOURNAL_SECONDS", "3"))
+# How long somebody asks for what nobody has, and the bound to what the journal keeps of that.
+NOBODY = 65534
+VAIN_SECONDS = 3
+VAIN_RECORDS = 20000
 FIELDS = ["FILE", "PATH", "ACCESS", "RESULT", "REASON", "CLIENT_UID", "CLIENT_GID", "CLIENT_PID",
           "CLIENT_UNIT", "CLIENT_INVOCATION_ID", "DEVICE", "INODE", "SEQUENCE"]
 
@@ -204,8 +209,6 @@ def numbers_of(entries, field):
 @test
 @alone
 def a_journal_that_stands_still_stops_nobody():
-    # Otherwise journald drops from itself what one service says in a hurry.
-    drop_in("porterd-opener.service", "[Service]\nLogRateLimitIntervalSec=0\n")
     policy(grant("key", secret("key"), "AllowUser=root"))
     after, slower = cursor(), []
     with client.Varlink() as varlink, client.connect("/run/porterd/echo") as stream:
@@ -231,7 +234,6 @@ def a_journal_that_stands_still_stops_nobody():
 
 @test
 def without_a_record_a_file_that_needs_one_is_not_granted():
-    drop_in("porterd-opener.service", "[Service]\nLogRateLimitIntervalSec=0\n")
     path = secret("key")
     policy(grant("key", path, "AllowUser=root", "AuditRequired=yes") + grant("free", path, "AllowUser=root"))
     after, granted, refused = cursor(), 0, 0
@@ -283,3 +285,46 @@ def a_record_outlasts_a_journald_that_is_killed():
             varlink.open("key").close()
     wait_until(lambda: run("journalctl", "--sync", ok=False).returncode == 0, "it answers")
     wait_until(lambda: len(records(after, "key")) == 3, "all three records")
+
+
+# --- who has nothing to ask for --------------------------------------------------------------------------------------
+
+
+def asks_in_vain(turn):
+    """One unknown name after the other."""
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    with client.Varlink() as varlink:
+        while turn.goes_on():
+            equal(raises(client.VarlinkError, varlink.open, "nonsense").name, "UnknownFile")
+            turn.counts["answers"] += 1
+
+
+@test
+@alone
+def refusals_in_a_flood_keep_no_other_record_out():
+    alice, _ = user("alice")
+    path = secret("key")
+    policy(grant("key", path, "AllowUser=alice", "AuditRequired=yes"))
+    after, taken = cursor(), 0
+    loads = Loads(asks_in_vain, many(NOBODY, 4, [f"nonsense-{number}" for number in range(FILES_MAX)]))
+    with loads:
+        os.seteuid(alice)
+        try:
+            with client.Varlink() as varlink:
+                end = time.monotonic() + VAIN_SECONDS
+                while time.monotonic() < end:
+                    varlink.open("key").close()
+                    taken += 1
+                    time.sleep(0.02)
+        finally:
+            os.seteuid(0)
+    asked = [turn["counts"]["answers"] for turn in loads.turns]
+    equal(0 not in asked, True, "all were answered")
+
+    def stored(uid):
+        return [entry for entry in journal(after, PORTERD_CLIENT_UID=str(uid)) if "PORTERD_RESULT" in entry]
+    entries = wait_until(lambda: len(stored(alice)) == taken and stored(alice), f"{taken} records of who was served")
+    equal({entry["PORTERD_RESULT"] for entry in entries}, {"granted"}, "results")
+    refused = len(stored(NOBODY))
+    print(f"# {taken} grants were recorded, and {refused} of {asked[0] + FILES_MAX * asked[1]} refusals")
+    equal(0 < refused < VAIN_RECORDS, True, f"records of refusals: {refused}")
