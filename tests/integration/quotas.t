@@ -164,6 +164,37 @@ def one_user_leaves_so_many_bytes_with_it():
 
 
 @test
+def unread_bytes_of_an_echo_count():
+    """Small pieces, which are copied: what is spliced waits in a pipe."""
+    user, piece = A if ME == 0 else ME, b"x" * 32000
+
+    def is_taken(client, seconds):
+        end = time.monotonic() + seconds
+        client.sendall(piece)
+        while unread(client) > 0 and time.monotonic() < end:
+            time.sleep(0.001)
+        return unread(client) == 0
+
+    with configured(f"UserBytesMax={1 << 20}\n") as program:
+        program.wake()
+        first, *others = (connect_as(program, user) for _ in range(40))
+        count = 0
+        while is_taken(first, 0.5):
+            count += 1
+        # The last one that was taken is with porterd, as there was no room for it in the kernel.
+        for client in others:
+            for _ in range(count):
+                equal(is_taken(client, PATIENCE), True, "a piece is taken")
+        time.sleep(0.3)
+        hung_up = select.poll()
+        for client in others:
+            hung_up.register(client, 0)
+        equal(1 + len(others) - len(hung_up.poll(0)), (1 << 20) // len(piece), "clients that read nothing")
+        close_all([first, *others])
+        equal("bytes waiting" in program.log(), True, program.log())
+
+
+@test
 def unread_packets_count():
     user = A if ME == 0 else ME
     with configured(f"UserBytesMax={1 << 20}\n", kind=SEQPACKET) as program:

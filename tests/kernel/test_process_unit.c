@@ -47,6 +47,11 @@ static const struct {
 	/* A container that sees the host's cgroups. */
 	{ "0::/machine.slice/c.scope/system.slice/a.service\n", "0::/machine.slice/c.scope/init.scope\n", "a.service" },
 	{ "0::/machine.slice/c.scope-not/a.service\n", "0::/machine.slice/c.scope/init.scope\n", NULL },
+	{ "0::/machine.slice/c.scope.service\n", "0::/machine.slice/c.scope/init.scope\n", "c.scope.service" },
+	/* PID 1 is not systemd, or not in this hierarchy. */
+	{ "0::/system.slice/a.service\n", "0::/machine.slice/container.scope\n", NULL },
+	{ "1:name=systemd:/system.slice/a.service\n0::/system.slice/b.service\n",
+	  "1:name=systemd:/init.scope\n0::/machine.slice/container.scope\n", "a.service" },
 };
 
 START_TEST(a_unit_is_the_first_part_that_is_no_slice)

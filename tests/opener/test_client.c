@@ -144,6 +144,25 @@ START_TEST(other_sockets)
 }
 END_TEST
 
+/* A name is all of its bytes: what begins like one of porterd's, up to a NUL, is another. */
+START_TEST(a_socket_whose_name_goes_on)
+{
+	static const char *const abstract[] = { "@porterd-test-abstract", NULL };
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0porterd-test-abstract\0x" };
+	const socklen_t size = offsetof(struct sockaddr_un, sun_path) + 24;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), end = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	load_three();
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(connect(end, (struct sockaddr *)&address, size), 0);
+	fd = accept(fd, NULL, NULL);
+	start(OPENER_LIST);
+	service.sockets = abstract;
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), fd), OPENER_NOT_PERMITTED);
+}
+END_TEST
+
 START_TEST(a_client_that_left)
 {
 	pid_t child;
@@ -186,6 +205,7 @@ int main(void)
 		UNIT_LOOP(wrong_kinds_of_fds, 13),
 		UNIT_TEST(bound_clients),
 		UNIT_TEST(other_sockets),
+		UNIT_TEST(a_socket_whose_name_goes_on),
 		UNIT_TEST(a_client_that_left),
 		UNIT_TEST(nothing_of_the_client_is_received),
 		{ 0 },

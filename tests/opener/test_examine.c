@@ -39,6 +39,23 @@ static const struct {
 	{ 0400, 0700, true, false, OPENER_UNSAFE_MODE },
 };
 
+/* Where the kernel does not tell them, it could be any group. */
+START_TEST(unsafe_for_unknown_groups)
+{
+	struct identity client = fixture_client(STRANGER, STRANGER);
+	struct grant grant = grant_for("file", GRANT_READ);
+
+	client.has_groups = false;
+	fixture_write("file", "content", 0600);
+	if (getuid() != 0)
+		client.uid = getuid() + 1;
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
+	opened_clear(&opened);
+	ck_assert_int_eq(chmod(fixture_path("file"), 0660), 0);
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_UNSAFE_MODE);
+}
+END_TEST
+
 START_TEST(unsafe_modes)
 {
 	struct identity client = fixture_client(STRANGER, STRANGER);
@@ -92,6 +109,7 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_TEST(hard_links_in_shared_directories),
 		UNIT_LOOP(unsafe_modes, ELEMENTSOF(modes)),
+		UNIT_TEST(unsafe_for_unknown_groups),
 		UNIT_TEST(unsafe_lists),
 		{ 0 },
 	};

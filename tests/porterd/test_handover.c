@@ -5,6 +5,9 @@
  */
 #include "daemon.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,6 +21,20 @@
 #include "tests/base/unit.h"
 
 #define STORE_MAX 1024
+
+/* So many messages with descriptors go through to systemd. */
+static unsigned messages_left = UINT_MAX;
+
+int sd_pid_notify_with_fds(pid_t pid, int unset_environment, const char *state, const int *fds, unsigned n_fds)
+{
+	int (*real)(pid_t, int, const char *, const int *, unsigned);
+
+	if (messages_left == 0)
+		return -ECONNREFUSED;
+	messages_left--;
+	*(void **)&real = dlsym(RTLD_NEXT, "sd_pid_notify_with_fds");
+	return real(pid, unset_environment, state, fds, n_fds);
+}
 
 /* Takes notifications in a thread, as porterd waits until they were taken. */
 struct store {
@@ -198,6 +215,36 @@ START_TEST(a_stream_loses_nothing)
 }
 END_TEST
 
+/* Of one piece a part was sent at once, a part when the client had read that, and the rest is kept: nothing twice. */
+START_TEST(a_stream_gets_nothing_twice)
+{
+	const int large = 200000;
+	static unsigned char sent[30000], got[sizeof(sent) + 1];
+	struct fixture fixture;
+	size_t n_got;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (unsigned char)(i * 31 + i / 251);
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, &echo_stream_protocol, 4096);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof(large)), 0);
+	ck_assert_int_eq(send(fd, sent, sizeof(sent), MSG_DONTWAIT), (ssize_t)sizeof(sent));
+	daemon_settle(&fixture.before);
+	n_got = receive(fd, (char *)got, sizeof(got));
+	daemon_settle(&fixture.before);
+	ck_assert_uint_lt(n_got, sizeof(sent));
+
+	hand_over(&fixture);
+	for (size_t n; (n = receive(fd, (char *)got + n_got, sizeof(got) - n_got)) > 0; n_got += n)
+		daemon_settle(&fixture.after);
+	ck_assert_uint_eq(n_got, sizeof(sent));
+	ck_assert_mem_eq(sent, got, sizeof(sent));
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
 /* An empty packet that was not taken is one, too. */
 START_TEST(packets_keep_their_order)
 {
@@ -331,6 +378,28 @@ START_TEST(without_systemd_all_stay)
 }
 END_TEST
 
+/* It has what was written down, and none of the connections: they go on here. */
+START_TEST(what_systemd_does_not_take_stays)
+{
+	struct fixture fixture;
+	char byte;
+	int fd;
+
+	fixture_open(&fixture);
+	fd = daemon_connect(&fixture.before, &echo_stream_protocol, 0);
+	messages_left = 1;
+	hand_over(&fixture);
+	ck_assert_uint_eq(messages_left, 0);
+	ck_assert_uint_eq(fixture.before.server.n_connections, 1);
+	ck_assert_int_eq(send(fd, "x", 1, 0), 1);
+	daemon_settle(&fixture.before);
+	ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+	fd_close(fd);
+	fixture_close(&fixture);
+	messages_left = UINT_MAX;
+}
+END_TEST
+
 /* Three users who came one after the other, and go on in the other order, in which the third would have taken what
  * was left for the first. */
 START_TEST(whoever_was_admitted_stays)
@@ -378,7 +447,8 @@ START_TEST(strangers_are_closed)
 	char byte;
 
 	fixture_open(&fixture);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	/* Of another type than the file says, or, as in all other cases, one that blocks. */
+	ck_assert_int_eq(socketpair(AF_UNIX, (_i == 5 ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC, 0, pair), 0);
 	fds[0] = pair[1];
 	fds[1] = memfd_new("test");
 	ck_assert_int_ge(fds[1], 0);
@@ -397,6 +467,8 @@ START_TEST(strangers_are_closed)
 	handover_take(&fixture.after.server, fds, ELEMENTSOF(fds));
 	daemon_settle(&fixture.after);
 	ck_assert_uint_eq(fixture.after.server.n_connections, _i == 0);
+	if (_i == 0)
+		ck_assert_int_ne(fcntl(pair[1], F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_eq(recv(pair[0], &byte, 1, MSG_DONTWAIT), _i == 0 ? -1 : 0);
 	fd_close(pair[0]);
 	daemon_settle(&fixture.after);
@@ -409,13 +481,15 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_LOOP(a_quiet_connection_goes_on, 4),
 		UNIT_LOOP(a_stream_loses_nothing, 2),
+		UNIT_TEST(a_stream_gets_nothing_twice),
 		UNIT_TEST(packets_keep_their_order),
 		UNIT_TEST(calls_are_answered_once),
 		UNIT_TEST(what_comes_meanwhile_is_served_once),
 		UNIT_LOOP(the_rest_stays, 3),
 		UNIT_TEST(without_systemd_all_stay),
+		UNIT_TEST(what_systemd_does_not_take_stays),
 		UNIT_TEST(whoever_was_admitted_stays),
-		UNIT_LOOP(strangers_are_closed, 5),
+		UNIT_LOOP(strangers_are_closed, 6),
 		{ 0 },
 	};
 

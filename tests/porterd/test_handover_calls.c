@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls that the opener has to answer when porterd is started again: descriptors can't be written down, so the call is,
+ * and the next porterd asks for them anew. The client gets one answer.
+ */
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "kernel/sockio.h"
+#include "opener_fixture.h"
+#include "porterd/kept.h"
+
+#define OPEN "{\"method\":\"io.porterd.Files.Open\",\"parameters\":{\"file\":\"a\"}}"
+#define OPENED "{\"parameters\":{\"descriptor\":0}}"
+#define CHECK "{\"method\":\"io.porterd.Credentials.Check\"}"
+#define CHECKED "{\"parameters\":{\"satisfied\":true,\"failed\":[]}}"
+
+static struct daemon next;
+static int client, copy; /* the client's end, and another descriptor of the daemon's, which systemd has */
+
+/* Its own side of the opener has no opener. */
+static void let_ask(struct daemon *daemon)
+{
+	opener_client_free(daemon->server.opener);
+	ck_assert_int_eq(opener_client_new(&daemon->server.opener, &daemon->server, fixture_path("opener")), 0);
+}
+
+static void setup(void)
+{
+	opener_setup();
+	daemon_open(&next);
+	let_ask(&daemon_around);
+	let_ask(&next);
+	client = daemon_connect(&daemon_around, &varlink_stream_protocol, 0);
+	copy = fcntl(daemon_around.server.connections->source.fd, F_DUPFD_CLOEXEC, 0);
+	ck_assert_int_ge(copy, 0);
+}
+
+static void teardown(void)
+{
+	fd_close(client);
+	daemon_close(&next);
+	opener_teardown();
+}
+
+static void say(const char *text, size_t size)
+{
+	ck_assert_int_eq(send(client, text, size, 0), (ssize_t)size);
+	daemon_settle(&daemon_around);
+}
+
+/* The question that has come to the opener; returns its serial. */
+static uint64_t take_question(void)
+{
+	struct {
+		struct opener_request request;
+		char label[OPENER_LABEL_SIZE];
+	} packet;
+	struct fdset fds;
+
+	fd_close(connection);
+	connection = accept4(opener_listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(connection, 0);
+	ck_assert_int_eq((int)sockio_receive_fds(connection, &packet, sizeof(packet), &fds, MSG_DONTWAIT),
+			 (int)sizeof(packet));
+	fdset_clear(&fds);
+	return packet.request.serial;
+}
+
+/* Everything that has come to the client, with how many descriptors. */
+static size_t hear(char *text, size_t size, size_t *ret_fds)
+{
+	size_t done = 0;
+	struct fdset fds;
+	ssize_t got;
+
+	*ret_fds = 0;
+	while ((got = sockio_receive_fds(client, text + done, size - done, &fds, MSG_DONTWAIT)) > 0) {
+		done += (size_t)got;
+		*ret_fds += fds.count;
+		fdset_clear(&fds);
+		daemon_settle(&next);
+	}
+	return done;
+}
+
+static struct kept save(void)
+{
+	struct kept kept = { 0 };
+
+	ck_assert_int_eq(varlink_stream_protocol.save(daemon_around.server.connections, &kept), 0);
+	return kept;
+}
+
+/* This one ends, and the next goes on with what was kept, which is in the memory of the first. */
+static void go_on(const struct kept *kept)
+{
+	ck_assert_int_eq(connection_restore(&next.server, &varlink_stream_protocol, copy, kept), 0);
+	connection_close(daemon_around.server.connections);
+	daemon_settle(&daemon_around);
+	daemon_settle(&next);
+}
+
+static void ck_kept(const struct kept *kept, const char *unread, size_t size)
+{
+	ck_assert_uint_eq(kept->unsent_size, 0);
+	ck_assert_uint_eq(kept->unread_size, size);
+	ck_assert_mem_eq(kept->unread, unread, size);
+}
+
+START_TEST(a_pending_call_is_asked_anew)
+{
+	static const char calls[] = OPEN "\0" CHECK;
+	char text[1000];
+	struct kept kept;
+	size_t n_fds, size;
+
+	say(calls, sizeof(calls));
+	(void)take_question();
+	kept = save();
+	ck_kept(&kept, calls, sizeof(calls));
+
+	go_on(&kept);
+	answer(take_question(), OPENER_OK, "", 1);
+	daemon_settle(&next);
+	size = hear(text, sizeof(text), &n_fds);
+	ck_assert_uint_eq(size, sizeof(OPENED "\0" CHECKED));
+	ck_assert_mem_eq(text, OPENED "\0" CHECKED, size);
+	ck_assert_uint_eq(n_fds, 1);
+}
+END_TEST
+
+/* The reply with descriptors waits for the client to read the one before. */
+START_TEST(a_reply_with_descriptors_is_asked_for_anew)
+{
+	static const char before[] = CHECK, calls[] = OPEN "\0" CHECK;
+	char text[1000];
+	struct kept kept;
+	size_t n_fds, size;
+
+	say(before, sizeof(before));
+	say(calls, sizeof(calls));
+	answer(take_question(), OPENER_OK, "", 1);
+	daemon_settle(&daemon_around);
+	kept = save();
+	ck_kept(&kept, calls, sizeof(calls));
+
+	go_on(&kept);
+	answer(take_question(), OPENER_OK, "", 1);
+	daemon_settle(&next);
+	size = hear(text, sizeof(text), &n_fds);
+	ck_assert_uint_eq(size, sizeof(CHECKED "\0" OPENED "\0" CHECKED));
+	ck_assert_mem_eq(text, CHECKED "\0" OPENED "\0" CHECKED, size);
+	ck_assert_uint_eq(n_fds, 1);
+}
+END_TEST
+
+int main(void)
+{
+	const struct unit_test tests[] = {
+		UNIT_TEST(a_pending_call_is_asked_anew),
+		UNIT_TEST(a_reply_with_descriptors_is_asked_for_anew),
+		{ 0 },
+	};
+
+	return unit_run("handover of calls", tests, &(struct unit_around){ setup, teardown, 60 });
+}
