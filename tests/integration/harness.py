@@ -264,6 +264,32 @@ def preload(library, room="integration"):
     return [] if WRAPPER or sanitized or not os.path.exists(path) else ["env", f"LD_PRELOAD={path}"]
 
 
+class ShortOf:
+    """A kernel that is short of what a test says, for the program that `front` stands in front of."""
+
+    def __init__(self):
+        front = preload("short_of")
+        if not front:
+            raise Skip("nothing can be preloaded here")
+        self.directory = tempfile.mkdtemp(prefix="porterd-short-")
+        self.path = os.path.join(self.directory, "short")
+        self.front = front + [f"SHORT_OF={self.path}"]
+
+    def of(self, call, number):
+        with open(self.path + ".new", "w") as file:
+            file.write(f"{call} {number}\n")
+        os.rename(self.path + ".new", self.path)
+
+    def of_nothing(self):
+        os.unlink(self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        shutil.rmtree(self.directory)
+
+
 class Configured:
     """porterd with a directory of configuration: names and texts of files below it."""
 

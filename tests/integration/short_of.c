@@ -5,12 +5,16 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static bool fails(const char *name)
 {
@@ -58,4 +62,43 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
 
 	*(void **)&real = dlsym(RTLD_NEXT, "recvmmsg");
 	return fails("receive") ? -1 : real(fd, messages, count, flags, timeout);
+}
+
+/* The C library has no function for openat2(), so this stands for it. */
+long syscall(long number, ...)
+{
+	long (*real)(long, ...), arguments[6];
+	va_list list;
+
+	va_start(list, number);
+	for (size_t i = 0; i < 6; i++)
+		arguments[i] = va_arg(list, long);
+	va_end(list);
+	*(void **)&real = dlsym(RTLD_NEXT, "syscall");
+	return number == SYS_openat2 && fails("openat2") ? -1 : real(number, arguments[0], arguments[1], arguments[2],
+								      arguments[3], arguments[4], arguments[5]);
+}
+
+int openat(int directory, const char *path, int flags, ...)
+{
+	int (*real)(int, const char *, int, ...);
+	mode_t mode = 0;
+	va_list list;
+
+	va_start(list, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(list, mode_t);
+	va_end(list);
+	*(void **)&real = dlsym(RTLD_NEXT, "openat");
+	return fails("openat") ? -1 : real(directory, path, flags, mode);
+}
+
+/* What openat() is called where _FORTIFY_SOURCE is on and the flags are not known before. */
+int __openat_2(int directory, const char *path, int flags);
+int __openat_2(int directory, const char *path, int flags)
+{
+	int (*real)(int, const char *, int);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "__openat_2");
+	return fails("openat") ? -1 : real(directory, path, flags);
 }

@@ -12,24 +12,12 @@ CHECK = b'{"method":"io.porterd.Credentials.Check"}'
 MOMENT = 0.4
 
 
-class Short:
+class Short(ShortOf):
     """porterd under a kernel that is short of what a test says."""
 
     def __init__(self, kind=STREAM, name="echo"):
-        front = preload("short_of")
-        if not front:
-            raise Skip("nothing can be preloaded here")
-        self.directory = tempfile.mkdtemp(prefix="porterd-short-")
-        self.path = os.path.join(self.directory, "short")
-        self.program = Program(kind, name, wrapper=front + [f"SHORT_OF={self.path}"])
-
-    def of(self, call, number):
-        with open(self.path + ".new", "w") as file:
-            file.write(f"{call} {number}\n")
-        os.rename(self.path + ".new", self.path)
-
-    def of_nothing(self):
-        os.unlink(self.path)
+        super().__init__()
+        self.program = Program(kind, name, wrapper=self.front)
 
     def check_log(self, number):
         log = self.program.log()
@@ -48,12 +36,9 @@ class Short:
         if self.ticks() - before > os.sysconf("SC_CLK_TCK") * seconds / 4:
             raise AssertionError("it spins")
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *error):
         self.program.__exit__(*error)
-        shutil.rmtree(self.directory)
+        super().__exit__(*error)
 
 
 def is_answered(client, seconds=MOMENT):

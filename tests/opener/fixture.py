@@ -33,7 +33,7 @@ class Opener:
     """The program, with its sockets, policy, clients and what it says."""
 
     def __init__(self, policy="", name="opener", kinds=(SEQPACKET,), listen=True, options=(),
-                 wait=True, limit=None, errors=None):
+                 wait=True, limit=None, errors=None, front=()):
         self.directory = tempfile.mkdtemp(prefix="porterd-test-")
         self.write_policy(policy)
         self.notify = socket.socket(socket.AF_UNIX, DATAGRAM)
@@ -52,6 +52,7 @@ class Opener:
         self.said = ""
         self.states = []
         self.errors = errors or tempfile.TemporaryFile("w+")
+        self.front = front
         self.start(name, options, limit)
         if wait:
             self.state("READY=1")
@@ -82,7 +83,7 @@ class Opener:
             if limit:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
-        self.process = subprocess.Popen([OPENER, f"--config-dir={self.directory}", *options], close_fds=False,
+        self.process = subprocess.Popen([*self.front, OPENER, f"--config-dir={self.directory}", *options], close_fds=False,
                                         stdin=subprocess.DEVNULL, stderr=self.errors,
                                         preexec_fn=become_a_service)
 
@@ -102,6 +103,16 @@ class Opener:
             return part in self.said
         eventually(said, f"the opener says {part!r}")
         return self.said
+
+    def fds(self):
+        """How many it holds when it is at rest: what a request needs is closed after its answer."""
+        def count():
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        least = count()
+        for _ in range(20):
+            time.sleep(0.01)
+            least = min(least, count())
+        return least
 
     def connect(self):
         one = socket.socket(socket.AF_UNIX, SEQPACKET)

@@ -127,11 +127,19 @@ def faulty_requests_do_no_harm():
 
 @test
 def an_empty_packet_ends_its_connection_alone():
-    with Opener() as opener, opener.connect() as one, opener.connect() as other:
+    with Opener() as opener, opener.connect() as other:
         accepted, _end = opener.client()
-        one.send(b"")
-        equal(one.recv(1), b"")
-        equal(ask(other, request(CHECK, ["key"]), accepted)["result"], UNKNOWN)
+        for _ in range(2):
+            equal(ask(other, request(CHECK, ["key"]), accepted)["result"], UNKNOWN)
+        before = opener.fds()
+        with opener.connect() as one, opener.connect() as laden:
+            one.send(b"")
+            equal(one.recv(1), b"")
+            # It can bring descriptors, and they do not stay.
+            send(laden, b"", accepted)
+            equal(laden.recv(1), b"")
+            equal(ask(other, request(CHECK, ["key"]), accepted)["result"], UNKNOWN)
+        equal(opener.fds(), before, "descriptors")
 
 
 @test
