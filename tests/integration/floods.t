@@ -101,6 +101,7 @@ def flood(kind, name, message, answer, **options):
             return answer(client)
         wanted = ask(other)
         equal(ask(flooder), wanted)
+        equal(len(program.pids()), 2 if program.accept else 1, "processes")
         before = program.fds()
         passed = 0
         for number, control in floods():
@@ -127,6 +128,22 @@ def echo_stream():
 @test
 def echo_seqpacket():
     flood(SEQPACKET, "echo", ECHO, echo_answer)
+
+
+@test
+def isolated_varlink_stream():
+    """Each client has a process, and the flooder leaves nothing in its own."""
+    flood(STREAM, "varlink", CHECK + b"\0", varlink_answer, accept=True)
+
+
+@test
+def isolated_echo_stream():
+    flood(STREAM, "echo", ECHO, echo_answer, accept=True)
+
+
+@test
+def isolated_echo_seqpacket():
+    flood(SEQPACKET, "echo", ECHO, echo_answer, accept=True)
 
 
 @test

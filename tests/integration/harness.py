@@ -134,6 +134,7 @@ class Program:
     def __init__(self, kind=STREAM, name="echo", accept=False, arguments=(), abstract=False, program=PORTERD,
                  wrapper=None, environment=()):
         self.kind = kind
+        self.accept = accept
         self.directory = tempfile.mkdtemp(prefix="porterd-test-")
         os.chmod(self.directory, 0o755)
         self.path = f"@porterd-test/{os.getpid()}/{os.path.basename(self.directory)}" if abstract else \
@@ -184,10 +185,18 @@ class Program:
             client.shutdown(socket.SHUT_WR)
             equal(client.recv(1), b"", "the end")
 
+    def pids(self):
+        """Its own; or, where each client has a process, those of these."""
+        pid = self.process.pid
+        if not self.accept:
+            return [pid]
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return [int(child) for child in children.read().split()]
+
     def fds(self):
         """How many fds it holds when it is at rest: what a request needs is closed after its answer."""
         def count():
-            return len(fd_numbers(self.process.pid))
+            return sum(len(fd_numbers(pid)) for pid in self.pids())
         least = count()
         for _ in range(20):
             time.sleep(0.01)
