@@ -295,6 +295,8 @@ def what_was_answered_counts_no_more():
             for _ in range(5):
                 client.sendall(call)
                 asked, _ = opener.accept()
+                # Before there is a question, nothing counts.
+                equal(len(asked.recv(65536)) > 0, True, "a question")
                 asked.close()
                 equal(Varlink(client).receive(), {"error": "io.porterd.Files.OpenerUnavailable"})
     shutil.rmtree(directory)

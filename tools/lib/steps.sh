@@ -49,9 +49,9 @@ selected()
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
 # from what it prints: summaries of automake's test runner; TAP of its own where the
-# name begins with system- or demo- or is confinement; where it begins with booted-,
-# the last line of the tools/check inside; where it begins with autopkgtest-, the
-# summary of that. Where there is none of these, it is one test.
+# name begins with system- or demo-, or is confinement or mutations; where it begins
+# with booted-, the last line of the tools/check inside; where it begins with
+# autopkgtest-, the summary of that. Where there is none of these, it is one test.
 step()
 {
 	local name=$1 start=$SECONDS rc log=$work/log/$1.log passed failed skipped
@@ -84,7 +84,7 @@ step()
 count_tests()
 {
 	case $1 in
-	system-* | demo-* | confinement)
+	system-* | demo-* | confinement | mutations)
 		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
 			/^ok / { passed++ }
 			/^not ok / { failed++ }
