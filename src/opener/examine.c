@@ -28,6 +28,7 @@ enum opener_result opened_fail(struct opened *opened, const char *what, int erro
 		return opened_refuse(opened, OPENER_FILE_MISSING, "there is no such file");
 	case EMFILE:
 	case ENFILE:
+	case ENOBUFS:
 	case ENOMEM:
 	case EAGAIN:
 	case ETOOMANYREFS:

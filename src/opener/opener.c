@@ -191,6 +191,8 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)source;
 	(void)usec;
+	if (!peers_resume(&opener->owner))
+		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
 	if (!opener->owner.stopping && opener->n_connections < opener->connections_max)
 		set_listening(opener, true);
 	return 0;
@@ -206,6 +208,18 @@ static void pause_listening(struct opener *opener, const char *why)
 		record_format(opener->recorder, "MESSAGE", "New connections wait: %s", why);
 		(void)record_submit(opener->recorder);
 	}
+}
+
+/* For a moment: what is missing comes back by itself, or not at all. */
+static void pause_shortly(struct opener *opener, int error)
+{
+	pause_listening(opener, strerror(error));
+	loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
+}
+
+static void on_paused(struct peer_owner *owner, int error)
+{
+	pause_shortly(opener_of(owner), -error);
 }
 
 /* The socket's mode keeps others out. Whoever comes nevertheless does not come by a mistake of their own. */
@@ -235,8 +249,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 	if (fd < 0) {
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return 0;
-		pause_listening(opener, strerror(errno));
-		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
+		pause_shortly(opener, errno);
 		return 0;
 	}
 	if (!is_porterd(opener, fd))
@@ -244,8 +257,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t events,
 
 	r = peer_new(&opener->owner, TAKE_FD(fd));
 	if (r < 0) {
-		pause_listening(opener, strerror(-r));
-		loop_arm(&opener->loop, opener->resume, PAUSE_USEC);
+		pause_shortly(opener, -r);
 		return 0;
 	}
 	opener->n_connections++;
@@ -385,6 +397,7 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 		.served = on_served,
 		.faulty = on_faulty,
 		.closed = on_closed,
+		.paused = on_paused,
 	};
 	*ret = TAKE_POINTER(opener);
 	return 0;

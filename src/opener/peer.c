@@ -16,6 +16,7 @@ struct peer {
 	struct loop_source source; /* its fd is owned */
 	struct ucred credentials;  /* of porterd, at the other end */
 	struct response *waiting; /* a reply that found no room; nothing is received meanwhile */
+	bool resting; /* a request could not be received: out of the loop, whose event would come again at once */
 };
 
 static void response_free(struct response *response)
@@ -70,11 +71,24 @@ static int send_response(int fd, struct response *response)
 }
 
 /* While stopping every peer gets its turns, until one finds no request. */
-static int watch(struct peer *peer)
+static uint32_t events_of(const struct peer *peer)
 {
 	uint32_t events = peer->owner->stopping ? EPOLLIN | EPOLLOUT : EPOLLIN;
 
-	return loop_change(peer->owner->loop, &peer->source, peer->waiting ? EPOLLOUT : events);
+	return peer->waiting ? EPOLLOUT : events;
+}
+
+static int watch(struct peer *peer)
+{
+	return peer->resting ? 0 : loop_change(peer->owner->loop, &peer->source, events_of(peer));
+}
+
+/* The request stays where it is, in the connection. */
+static void rest(struct peer *peer, int error)
+{
+	loop_remove(peer->owner->loop, &peer->source);
+	peer->resting = true;
+	peer->owner->paused(peer->owner, error);
 }
 
 /* Keeps the scratch reply until there is room for it. */
@@ -106,6 +120,10 @@ static int serve_one(struct peer *peer)
 	size = sockio_receive_fds(peer->source.fd, packet, sizeof(packet), &fds, MSG_DONTWAIT);
 	if (size == -EAGAIN)
 		return 0;
+	if (size != -EMFILE && error_is_shortage((int)size)) {
+		rest(peer, (int)size);
+		return 0;
+	}
 	if (size < 0 && size != -EBADMSG && size != -EMFILE)
 		return (int)size;
 	/* The end of a seqpacket connection looks like an empty packet, which no porterd sends. */
@@ -189,6 +207,18 @@ int peer_new(struct peer_owner *owner, int fd)
 	if (r < 0)
 		peer_free(peer);
 	return r;
+}
+
+bool peers_resume(struct peer_owner *owner)
+{
+	bool all = true;
+
+	for (struct peer *peer = owner->first; peer; peer = peer->next) {
+		if (peer->resting)
+			peer->resting = loop_add(owner->loop, &peer->source, events_of(peer)) < 0;
+		all = all && !peer->resting;
+	}
+	return all;
 }
 
 void peers_drain(struct peer_owner *owner)

@@ -23,12 +23,16 @@ struct peer_owner {
 	void (*served)(struct peer_owner *owner);		   /* a request was answered */
 	void (*faulty)(struct peer_owner *owner, const char *why); /* one that porterd must not send */
 	void (*closed)(struct peer_owner *owner);		   /* a peer is gone */
+	void (*paused)(struct peer_owner *owner, int error);	   /* a peer rests until peers_resume() */
 
 	struct peer *first;
 };
 
 /* Serves a connected non-blocking seqpacket socket. */
 int peer_new(struct peer_owner *owner, int fd /* consumes fd */);
+
+/* Those that rest, because the kernel was short of something, go on. False if it still is. */
+bool peers_resume(struct peer_owner *owner);
 
 /* Gives every peer its turns in the loop, now that the owner is stopping: those without a request are closed, those
  * with some, or without room for their replies, when the loop has served them. */

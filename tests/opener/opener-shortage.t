@@ -121,27 +121,38 @@ def a_file_that_may_be_made_is_busy_and_not_made():
 
 
 @test
-def what_cannot_be_received_keeps_no_one_waiting():
-    """The connection that a request can't be received from waits, or ends, and porterd has the next one. Others are
-    accepted meanwhile, nothing spins, and afterwards all are served."""
+def what_cannot_be_received_waits():
+    """Nothing spins, it is said once, and afterwards the request is answered as any other."""
     for number in RECEIVING:
         with short_opener() as (short, opener, porterd, accepted):
             before = opener.fds()
             short.of("receive", number)
             send(porterd, request(OPEN, ["key"]), accepted)
-            ended = not is_silent(porterd) and has_ended(porterd)
+            equal(is_silent(porterd), True, "the request waits")
             check_rests(opener)
+            equal(is_silent(porterd), True, "the request still waits")
             short.of_nothing()
-            if ended:
-                porterd.close()
-                with opener.connect() as next_one:
-                    check_served(next_one, accepted)
-                    equal(opener.fds(), before, "descriptors")
-            else:
-                check_granted(receive(porterd))
-                check_served(porterd, accepted)
-                equal(opener.fds(), before, "descriptors")
+            check_granted(receive(porterd))
+            check_served(porterd, accepted)
+            said = opener.says(os.strerror(number))
+            equal(said.count("New connections wait"), 1, "records about it")
+            equal(opener.fds(), before, "descriptors")
             equal(opener.stop(), 0, "exit status")
+
+
+@test
+def who_hangs_up_meanwhile_is_forgotten():
+    with short_opener() as (short, opener, porterd, accepted):
+        with opener.connect() as late:
+            check_served(late, accepted)
+            before = opener.fds()
+            short.of("receive", errno.ENOMEM)
+            send(late, request(OPEN, ["key"]), accepted)
+            equal(is_silent(late), True, "the request waits")
+        check_rests(opener)
+        short.of_nothing()
+        eventually(lambda: opener.fds() == before - 1, "its descriptor is closed")
+        check_served(porterd, accepted)
 
 
 main()
