@@ -104,10 +104,12 @@ def who_does_not_read_a_process_of_their_own_is_closed():
         between(closed_after(lazy), 0.5, 2.5)
 
 
-def reads_slowly(**options):
-    with configured("ReadTimeoutSec=1\n", **options) as program, program.connect() as slow:
+def reads_slowly(accept=False):
+    with configured("ReadTimeoutSec=2\n", accept=accept) as program, program.connect() as slow:
+        if not accept:
+            program.wake()
         equal(fill(slow, b"x" * 65536), True)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 7
         while time.monotonic() < end:
             # Far less than what makes the kernel tell porterd of room.
             slow.recv(40000)
