@@ -28,6 +28,13 @@
 		min_a < min_b ? min_a : min_b; \
 	})
 
+#define MAX_OF(a, b)                      \
+	__extension__({                   \
+		__typeof__(a) max_a = (a); \
+		__typeof__(b) max_b = (b); \
+		max_a > max_b ? max_a : max_b; \
+	})
+
 /* Defines cleanup_TYPE(), to be used as _cleanup_(name): frees what the variable holds, if anything. */
 #define DEFINE_CLEANUP(type, name, destroy)          \
 	static inline _unused_ void name(type *value) \

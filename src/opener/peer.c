@@ -180,7 +180,7 @@ static void peer_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (r > 0)
 		r = serve_one(peer);
-	if (r < 0 || (r == 0 && peer->owner->stopping && !peer->waiting))
+	if (r < 0 || (r == 0 && peer->owner->stopping && !peer->waiting && !peer->resting))
 		peer_close(peer);
 }
 

@@ -27,7 +27,7 @@ struct refused_user {
 /* All zero at first. */
 struct refusals {
 	struct refused_user users[REFUSALS_USERS];
-	struct refused_user others;
+	struct refused_user others; /* and of clients whom nobody knows */
 };
 
 /* The user's entry, valid until the next is looked for. `now_usec` is of CLOCK_MONOTONIC. */

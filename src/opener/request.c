@@ -88,16 +88,20 @@ static void record_granted(struct request *request, uint32_t index, const struct
 		audit_record(service->recorder, &entry);
 }
 
-/* Neither must many requests that nobody has granted anything to. */
+/* Neither must many requests that nobody has granted anything to; but the journal must not keep as granted what was
+ * not. */
 static void record_refused(struct request *request, uint32_t index, const struct request_file *file)
 {
 	struct request_service *service = request->service;
-	uint64_t now = clock_now_usec();
-	struct refused_user *user = refusals_find(service->refusals, request->client->identity.uid, now);
+	const struct identity *client = &request->client->identity;
 	struct audit_entry entry = audit_entry_of(request, index, file, false);
+	uint64_t now = clock_now_usec();
+	struct refused_user *user = client->known & IDENTITY_CREDENTIALS
+					    ? refusals_find(service->refusals, client->uid, now)
+					    : &service->refusals->others;
 
 	service->refused++;
-	if (!refused_user_may_record(user, now) || !is_to_be_recorded(request, index))
+	if (!file->recorded && (!refused_user_may_record(user, now) || !is_to_be_recorded(request, index)))
 		return;
 	refused_user_recorded(user, now);
 	audit_record(service->recorder, &entry);

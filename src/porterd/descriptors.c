@@ -63,8 +63,10 @@ int descriptors_reserve(struct connection *connection, size_t count)
 	struct server *server = connection->server;
 	const struct quota_limit *limit = &server->quota.limits[QUOTA_DESCRIPTORS];
 
-	if (server->single && is_for_another(server, count))
+	if (server->single && is_for_another(server, count)) {
+		quota_refuse(connection, QUOTA_DESCRIPTORS);
 		return -EBUSY;
+	}
 	if (limit->total + count > limit->harmless)
 		look_for_readers(server);
 	if (limit->total == 0) {

@@ -255,7 +255,7 @@ static void renew_shared(void *userdata)
 	const struct work *work = userdata;
 	struct config config;
 
-	/* At once: a worker may be reading it. */
+	/* Not member by member while it is read: who reads it just now reads it again, for the signal that follows. */
 	renew_config(&config, userdata);
 	*work->shared = config;
 }
@@ -365,7 +365,8 @@ int main(int argc, char **argv)
 	}
 
 	/* All processes of porterd are of one user. Who has taken one over, which may be that of a single client, shall not
-	 * find the others' memory and sockets by tracing them. */
+	 * find the others' memory and sockets by tracing them. Installed, the program can't be read by that user (mode 0711),
+	 * which has the same effect from exec() on. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	/* A reader of our stderr may go away; that is no reason to die. */
 	(void)signal(SIGPIPE, SIG_IGN);

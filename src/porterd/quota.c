@@ -45,7 +45,8 @@ void quota_set(struct quota *quota, size_t connections_max, const struct quota_s
 
 	set_limit(&quota->limits[QUOTA_CONNECTIONS], connections_max, connections);
 	set_limit(&quota->limits[QUOTA_BYTES], bytes * QUOTA_USERS, bytes);
-	set_limit(&quota->limits[QUOTA_OPENS], opens * QUOTA_USERS, opens);
+	/* Each connection asks for one file at least. */
+	set_limit(&quota->limits[QUOTA_OPENS], MAX_OF(opens * QUOTA_USERS, connections_max), opens);
 }
 
 void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size_t user_max)
@@ -147,9 +148,10 @@ static void complain(struct server *server, const struct quota_user *user, enum 
 		return;
 	record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_QUOTA);
 	record_format(server->recorder, "MESSAGE",
-		      "User %lld has as much as one user may have: %zu %s. Refused since the last such record: %llu",
+		      "User %lld has as much as one user may have: %zu %s, of %zu of all users. Refused since the last "
+		      "such record: %llu",
 		      user->uid == (uid_t)-1 ? -1LL : (long long)user->uid, user->amounts[kind], kind_names[kind],
-		      (unsigned long long)(quota->refused - quota->told));
+		      quota->limits[kind].total, (unsigned long long)(quota->refused - quota->told));
 	record_number(server->recorder, "PORTERD_CLIENT_UID", user->uid == (uid_t)-1 ? -1 : (int64_t)user->uid);
 	(void)record_submit(server->recorder);
 	quota->told = quota->refused;
@@ -183,6 +185,14 @@ void quota_add(struct connection *connection, enum quota_kind kind, size_t amoun
 	share->amounts[kind] += (uint32_t)amount;
 	if (share->user)
 		share->user->amounts[kind] += amount;
+}
+
+void quota_refuse(struct connection *connection, enum quota_kind kind)
+{
+	struct server *server = connection->server;
+
+	if (identify(&server->quota, connection) >= 0)
+		complain(server, connection->share.user, kind);
 }
 
 int quota_take(struct connection *connection, enum quota_kind kind, size_t amount)

@@ -76,6 +76,9 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 void quota_add(struct connection *connection, enum quota_kind kind, size_t amount);
 void quota_give(struct connection *connection, enum quota_kind kind, size_t amount);
 
+/* More was refused for a reason that is not known here: counted and told as what quota_check() refuses. */
+void quota_refuse(struct connection *connection, enum quota_kind kind);
+
 /* Checks and adds. */
 int quota_take(struct connection *connection, enum quota_kind kind, size_t amount);
 

@@ -411,8 +411,9 @@ def made_with():
 
 
 def ends_early(row):
-    """Who is not served by the time that epoll is to be told of the connection, is closed where it can't be."""
-    return {"closed"} if row.split("\t")[1] == "epoll_ctl" else set()
+    """Who is not served by the time that epoll is to be told of the connection, is closed where it can't be; and where
+    it can't be told of the one to the opener, that can't be asked."""
+    return {"closed", "told Busy", "told OpenerUnavailable"} if row.split("\t")[1] == "epoll_ctl" else set()
 
 
 class Table:

@@ -45,6 +45,13 @@ def modes_and_owners_of_the_socket_files():
 
 
 @test
+def porterd_cannot_read_its_own_program():
+    """So that none of its processes can be traced by another, not even while it starts."""
+    status = os.stat("/usr/sbin/porterd")
+    equal((stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid), (0o711, 0, 0), "the program")
+
+
+@test
 def the_user_is_a_system_user_without_a_shell():
     porterd = pwd.getpwnam("porterd")
     equal(0 < porterd.pw_uid < 1000, True, f"uid {porterd.pw_uid}")

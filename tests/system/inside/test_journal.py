@@ -10,13 +10,15 @@ import socket
 import time
 
 import client
-from harness import (CLIENT, OWN_UNIT, SERVICES, alone, contains, cursor, equal, grant, in_unit, journal,
-                     main_pid, policy, prop, pss, raises, run, secret, test, wait_until)
+from harness import (CLIENT, OWN_UNIT, SERVICES, alone, contains, cursor, drop_in, equal, grant, in_unit,
+                     journal, main_pid, policy, prop, pss, raises, run, secret, test, wait_until)
 from load import FILES_MAX, Loads, many
 from test_credentials import user
 
 # How long journald stands still.
 SECONDS = float(os.environ.get("JOURNAL_SECONDS", "3"))
+# Many times what journald would take in its interval, were it bounded.
+GRANTS = 1000
 # How long somebody asks for what nobody has, and the bound to what the journal keeps of that.
 NOBODY = 65534
 VAIN_SECONDS = 3
@@ -297,6 +299,18 @@ def asks_in_vain(turn):
         while turn.goes_on():
             equal(raises(client.VarlinkError, varlink.open, "nonsense").name, "UnknownFile")
             turn.counts["answers"] += 1
+
+
+@test
+def journald_keeps_all_of_the_opener():
+    """Its rate limit for units does not apply to this one: otherwise a few tens of so many were stored."""
+    drop_in("porterd-opener.service", "[Service]\nLogRateLimitBurst=10\n")
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    after = cursor()
+    with client.Varlink() as varlink:
+        for _ in range(GRANTS):
+            varlink.open("key").close()
+    wait_until(lambda: len(journal(after, PORTERD_RESULT="granted")) == GRANTS, f"all of {GRANTS} records are stored")
 
 
 @test
