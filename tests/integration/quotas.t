@@ -265,8 +265,9 @@ def each_file_of_a_request_counts():
                 (600, [False, False, True]),
                 # One is more than a user may have, and still each has a turn.
                 (3, [False, True, True])):
-            with configured(f"UserOpensMax={limit}\n", name="varlink",
-                            arguments=[f"--opener={directory}/opener"]) as program:
+            # So that as many descriptors may be under way.
+            with so_many_descriptors(16384), configured(f"UserOpensMax={limit}\n", name="varlink",
+                                                        arguments=[f"--opener={directory}/opener"]) as program:
                 program.wake()
                 clients = [connect_as(program, user) for _ in expected]
                 busy = []
@@ -303,7 +304,7 @@ def what_was_answered_counts_no_more():
 
 
 @contextlib.contextmanager
-def few_descriptors(count):
+def so_many_descriptors(count):
     """For programs that are started meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
@@ -332,7 +333,7 @@ def descriptors_that_nobody_reads_count():
     """A quarter of a quarter of 4,096 is one user's: the kernel counts them all for porterd, until they are read."""
     user, other = (A, B) if ME == 0 else (ME, None)
     policy = f"[a]\nPath={{d}}/a\nAccess=read-write\nAllowUser={A} {B} {{me}}\n"
-    with few_descriptors(4096):
+    with so_many_descriptors(4096):
         world = World(policy)
     with world:
         world.file("a")
