@@ -362,10 +362,7 @@ int answers_new(struct answers **ret, struct server *server, int fd)
 	answers->server = server;
 	answers->fd = fd;
 	answers->half_full = size / 2;
-	r = sd_event_add_time_relative(server->loop.event, &answers->retry, CLOCK_MONOTONIC, RETRY_USEC, 1000,
-				       on_retry, answers);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(answers->retry, SD_EVENT_OFF);
+	r = loop_timer_new(server->loop.event, &answers->retry, on_retry, answers);
 	if (r < 0) {
 		answers_free(answers);
 		return r;

@@ -60,7 +60,7 @@ void worker_share_limits(struct config *config, size_t index, size_t count)
 {
 	struct quota_settings *quota = &config->quota;
 	size_t connections = config->connections_max ? config->connections_max : SERVER_CONNECTIONS_MAX;
-	size_t users = quota->connections ? quota->connections : (connections + 3) / 4;
+	size_t users = quota_user_connections(connections, quota);
 
 	config->connections_max = share_of(connections, 1, index, count);
 	quota->connections = share_of(users, 1, index, count);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/loop.h"
 #include "kernel/sockio.h"
 #include "record/record.h"
 
@@ -287,10 +288,7 @@ int worker_slots_open(struct worker_slots *all)
 
 		slot->all = all;
 		slot->index = i;
-		r = sd_event_add_time(all->event, &slot->restart, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC,
-				      on_restart, slot);
-		if (r >= 0)
-			r = sd_event_source_set_enabled(slot->restart, SD_EVENT_OFF);
+		r = loop_timer_new(all->event, &slot->restart, on_restart, slot);
 		if (r < 0)
 			return r;
 	}

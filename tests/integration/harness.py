@@ -114,6 +114,23 @@ def cpu_seconds(program):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def check_rests(program, seconds=1):
+    """It does not try again and again."""
+    before = cpu_seconds(program)
+    time.sleep(seconds)
+    if cpu_seconds(program) - before > seconds / 4:
+        raise AssertionError("it spins")
+
+
+def at_rest(count):
+    """The least of some counts: what a request needs is closed after its answer."""
+    least = count()
+    for _ in range(20):
+        time.sleep(0.01)
+        least = min(least, count())
+    return least
+
+
 def fd_numbers(pid):
     """Its own fds: those that valgrind has for itself lie above all that it leaves to the program."""
     end = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] - VALGRIND_FDS if under_valgrind() else math.inf
@@ -194,14 +211,8 @@ class Program:
             return [int(child) for child in children.read().split()]
 
     def fds(self):
-        """How many fds it holds when it is at rest: what a request needs is closed after its answer."""
-        def count():
-            return sum(len(fd_numbers(pid)) for pid in self.pids())
-        least = count()
-        for _ in range(20):
-            time.sleep(0.01)
-            least = min(least, count())
-        return least
+        """How many fds it holds when it is at rest."""
+        return at_rest(lambda: sum(len(fd_numbers(pid)) for pid in self.pids()))
 
     def terminate(self, number=signal.SIGTERM):
         self.process.send_signal(number)

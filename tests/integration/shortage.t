@@ -24,18 +24,6 @@ class Short(ShortOf):
         equal(log.count("New clients wait"), 1, "records about it")
         equal(os.strerror(number) in log, True, f"the reason in {log}")
 
-    def ticks(self):
-        with open(f"/proc/{self.program.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-
-    def rests(self, seconds=1):
-        """It does not try again and again."""
-        before = self.ticks()
-        time.sleep(seconds)
-        if self.ticks() - before > os.sysconf("SC_CLK_TCK") * seconds / 4:
-            raise AssertionError("it spins")
-
     def __exit__(self, *error):
         self.program.__exit__(*error)
         super().__exit__(*error)
@@ -59,7 +47,7 @@ def new_clients_wait_while_none_can_be_accepted():
                 later.sendall(b"hello")
                 equal(is_answered(later), False, "who came when there was nothing")
                 equal(exchange(client, b"hello"), b"hello", "who was there before")
-                short.rests()
+                check_rests(short.program)
                 short.of_nothing()
                 equal(is_answered(later, PATIENCE), True, "when there is something again")
             short.check_log(number)
@@ -79,7 +67,7 @@ def receiving(kind, name, message):
                 # One that left is not looked at again and again.
                 with short.program.connect() as gone:
                     gone.send(message)
-                short.rests()
+                check_rests(short.program)
                 short.of_nothing()
                 equal(is_answered(client, PATIENCE), True, "when something can be received")
                 equal(is_answered(later, PATIENCE), True, "who came then")
@@ -121,7 +109,7 @@ def datagrams(name, message):
             short.of("receive", number)
             client.send(message)
             equal(is_answered(client), False, "while nothing can be received")
-            short.rests()
+            check_rests(short.program)
             short.of_nothing()
             equal(is_answered(client, PATIENCE), True, "when something can be received")
             short.check_log(number)

@@ -105,14 +105,8 @@ class Opener:
         return self.said
 
     def fds(self):
-        """How many it holds when it is at rest: what a request needs is closed after its answer."""
-        def count():
-            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-        least = count()
-        for _ in range(20):
-            time.sleep(0.01)
-            least = min(least, count())
-        return least
+        """How many it holds when it is at rest."""
+        return at_rest(lambda: len(fd_numbers(self.process.pid)))
 
     def connect(self):
         one = socket.socket(socket.AF_UNIX, SEQPACKET)

@@ -41,21 +41,6 @@ def check_granted(reply):
         os.close(fd)
 
 
-def check_rests(opener, seconds=1):
-    """It does not try again and again."""
-    before = cpu_seconds(opener)
-    time.sleep(seconds)
-    if cpu_seconds(opener) - before > seconds / 4:
-        raise AssertionError("it spins")
-
-
-def has_ended(connection):
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
-    except ConnectionResetError:
-        return True
-
-
 def is_silent(connection, seconds=MOMENT):
     return not select.select([connection], [], [], seconds)[0]
 

@@ -108,12 +108,23 @@ static void ck_kept(const struct kept *kept, const char *unread, size_t size)
 	ck_assert_mem_eq(kept->unread, unread, size);
 }
 
+/* The next one's question is answered, and all that the client has heard by then is this, with one descriptor. */
+static void ck_ends_with(const char *text, size_t size)
+{
+	char heard[1000];
+	size_t n_fds;
+
+	answer(take_question(), OPENER_OK, "", 1);
+	daemon_settle(&next);
+	ck_assert_uint_eq(hear(heard, sizeof(heard), &n_fds), size);
+	ck_assert_mem_eq(heard, text, size);
+	ck_assert_uint_eq(n_fds, 1);
+}
+
 START_TEST(a_pending_call_is_asked_anew)
 {
-	static const char calls[] = OPEN "\0" CHECK;
-	char text[1000];
+	static const char calls[] = OPEN "\0" CHECK, replies[] = OPENED "\0" CHECKED;
 	struct kept kept;
-	size_t n_fds, size;
 
 	say(calls, sizeof(calls));
 	(void)take_question();
@@ -121,22 +132,15 @@ START_TEST(a_pending_call_is_asked_anew)
 	ck_kept(&kept, calls, sizeof(calls));
 
 	go_on(&kept);
-	answer(take_question(), OPENER_OK, "", 1);
-	daemon_settle(&next);
-	size = hear(text, sizeof(text), &n_fds);
-	ck_assert_uint_eq(size, sizeof(OPENED "\0" CHECKED));
-	ck_assert_mem_eq(text, OPENED "\0" CHECKED, size);
-	ck_assert_uint_eq(n_fds, 1);
+	ck_ends_with(replies, sizeof(replies));
 }
 END_TEST
 
 /* The reply with descriptors waits for the client to read the one before. */
 START_TEST(a_reply_with_descriptors_is_asked_for_anew)
 {
-	static const char before[] = CHECK, calls[] = OPEN "\0" CHECK;
-	char text[1000];
+	static const char before[] = CHECK, calls[] = OPEN "\0" CHECK, replies[] = CHECKED "\0" OPENED "\0" CHECKED;
 	struct kept kept;
-	size_t n_fds, size;
 
 	say(before, sizeof(before));
 	say(calls, sizeof(calls));
@@ -146,12 +150,7 @@ START_TEST(a_reply_with_descriptors_is_asked_for_anew)
 	ck_kept(&kept, calls, sizeof(calls));
 
 	go_on(&kept);
-	answer(take_question(), OPENER_OK, "", 1);
-	daemon_settle(&next);
-	size = hear(text, sizeof(text), &n_fds);
-	ck_assert_uint_eq(size, sizeof(CHECKED "\0" OPENED "\0" CHECKED));
-	ck_assert_mem_eq(text, CHECKED "\0" OPENED "\0" CHECKED, size);
-	ck_assert_uint_eq(n_fds, 1);
+	ck_ends_with(replies, sizeof(replies));
 }
 END_TEST
 
