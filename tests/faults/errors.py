@@ -15,6 +15,7 @@ ERRORS = {
     "access": _PATH,
     "brk": (E.ENOMEM,),
     "close": (E.EINTR, E.EIO),
+    "close_range": (E.ENOSYS, E.EPERM),
     "connect": (E.EAGAIN, E.ECONNREFUSED, E.EACCES, E.ENOENT, E.ENOMEM, E.EINTR, E.EPROTOTYPE),
     "copy_file_range": (E.EIO, E.ENOMEM, E.ENOSPC, E.EXDEV, E.EOPNOTSUPP, E.EINVAL),
     "dup": _SHORT,

@@ -5,6 +5,10 @@
 #include "kernel/fdset.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "tests/base/unit.h"
 
@@ -136,6 +140,72 @@ START_TEST(closing_keeps_errno)
 }
 END_TEST
 
+/* At these numbers, and no others from 100 to 119. */
+static void place(struct fdset *set, const int *numbers, size_t count)
+{
+	int fd = open_one();
+
+	fdset_init(set);
+	for (int number = 100; number < 120; number++)
+		(void)close(number);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_int_eq(dup2(fd, numbers[i]), numbers[i]);
+		(void)fdset_add(set, numbers[i]);
+	}
+	(void)close(fd);
+}
+
+/* Whole runs, parts of them, and what goes down or is there alone; what stands between them is somebody else's. */
+static void close_runs(void)
+{
+	const int numbers[] = { 100, 101, 102, 104, 107, 106, 105, 109, 110, 115 };
+	const int others[] = { 103, 108, 111, 114, 116 };
+	struct fdset set;
+
+	place(&set, numbers, ELEMENTSOF(numbers));
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		ck_assert_int_eq(dup2(100, others[i]), others[i]);
+	ck_assert_int_eq(fdset_take(&set, 1), 101);
+
+	fdset_clear(&set);
+	ck_assert(is_open(101));
+	(void)close(101);
+	for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+		ck_assert(!is_open(numbers[i]));
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		ck_assert(is_open(others[i]));
+}
+
+START_TEST(others_between_are_left)
+{
+	close_runs();
+}
+END_TEST
+
+/* As a kernel before 5.9 has it. */
+static int take_close_range_away(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { ELEMENTSOF(filter), filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return -errno;
+	return 0;
+}
+
+START_TEST(a_kernel_without_ranges)
+{
+	ck_assert_int_eq(take_close_range_away(), 0);
+	ck_assert_int_lt(close_range(200, 201, 0), 0);
+	close_runs();
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -144,6 +214,8 @@ int main(void)
 		UNIT_TEST(full_closes_what_finds_no_room),
 		UNIT_TEST(move_changes_the_owner),
 		UNIT_TEST(closing_keeps_errno),
+		UNIT_TEST(others_between_are_left),
+		UNIT_TEST(a_kernel_without_ranges),
 		{ 0 },
 	};
 
