@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -185,3 +186,16 @@ class Machine:
 
     def console_text(self):
         return pathlib.Path(self.console.name).read_text(errors="replace").strip()
+
+
+def boot_for(use, *of_machine):
+    """Boots, for as long as USE takes with the machine; whose result is this program's, unless nothing can boot here."""
+    # So that the machine is stopped by its context whatever ends this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with Machine(*of_machine) as machine:
+            print(f"# booted {machine.tree}", flush=True)
+            return use(machine)
+    except BootError as error:
+        print(f"1..0 # SKIP cannot boot here: {' '.join(str(error).split())}")
+        return 77
