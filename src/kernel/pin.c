@@ -76,7 +76,7 @@ int pin_open_parent(const char *path, const char *within, const char **ret_name)
 
 void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE])
 {
-	(void)snprintf(buffer, PIN_PROC_PATH_SIZE, "/proc/self/fd/%d", fd);
+	(void)number_write((uint64_t)fd, stpcpy(buffer, PIN_PROC_FDS));
 }
 
 /* This process's descriptors in /proc: the way to them takes nearly as long as the opening. */
@@ -95,7 +95,7 @@ static int find_own_fds(void)
 	if (!forgotten_by_children)
 		forgotten_by_children = pthread_atfork(NULL, NULL, forget_own_fds) == 0;
 	if (own_fds < 0 && forgotten_by_children)
-		own_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		own_fds = open(PIN_PROC_FDS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return own_fds;
 }
 
@@ -107,7 +107,7 @@ int pin_reopen(int pin, int flags)
 
 	pin_proc_path(pin, path);
 	if (directory >= 0)
-		name = strrchr(path, '/') + 1;
+		name = path + strlen(PIN_PROC_FDS);
 	do
 		fd = openat(directory, name, flags | O_CLOEXEC);
 	while (fd < 0 && errno == EINTR);

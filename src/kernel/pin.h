@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/number.h"
+
 /* Pins what is at the absolute `path`. Without `within` no symbolic link is followed anywhere on the way.
  * With it, a directory on the way to `path`, links below it are followed as long as they stay beneath it.
  * Magic links (/proc/PID/fd/N) are never followed. Returns the fd, owned by the caller; otherwise -errno of
@@ -32,7 +34,8 @@ int pin_real_path(int pin, char *buffer, size_t size);
 int pin_settle(const char *path);
 
 /* Writes the path that leads to an fd of this process: what system calls without an fd variant take. */
-#define PIN_PROC_PATH_SIZE sizeof("/proc/self/fd/-2147483648")
+#define PIN_PROC_FDS "/proc/self/fd/"
+#define PIN_PROC_PATH_SIZE (sizeof(PIN_PROC_FDS) + NUMBER_TEXT_SIZE)
 void pin_proc_path(int fd, char buffer[static PIN_PROC_PATH_SIZE]);
 
 /* Is it on a file system whose files are the kernel's controls rather than somebody's data (procfs, sysfs,
