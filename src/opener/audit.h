@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One record in the journal for each file that was granted or refused to a client.
+ * The record in the journal for a file that was granted or refused to a client.
  */
 #pragma once
 

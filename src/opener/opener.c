@@ -429,6 +429,8 @@ int opener_run(struct opener *opener)
 	tell_ready(opener);
 	idle_changed(opener);
 	r = loop_run(&opener->loop, NULL, NULL);
+	(void)recorder_flush(opener->recorder);
+	(void)tell_unrecorded(opener);
 	(void)refusals_tell(&opener->refusals, opener->recorder);
 	return r;
 }

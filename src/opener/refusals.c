@@ -50,11 +50,13 @@ void refused_user_recorded(struct refused_user *user, uint64_t now_usec)
 	if (user->full_usec < now_usec)
 		user->full_usec = now_usec;
 	user->full_usec += RECORD_USEC;
+	/* What must be recorded at any rate makes others wait, but not without end. */
+	user->full_usec = MIN_OF(user->full_usec, now_usec + BURST_USEC + RECORD_USEC);
 }
 
 static bool tell(struct refused_user *user, bool named, struct recorder *recorder)
 {
-	char who[32] = "other users";
+	char who[64] = "clients that nobody knows, or users beyond those told apart";
 
 	if (user->untold == 0)
 		return true;

@@ -11,6 +11,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/answers.h"
 #include "porterd/descriptors.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 
 static void connection_ready(struct loop_source *source, uint32_t events)
@@ -77,6 +78,13 @@ static int watch_connection(struct connection *connection)
 	return 0;
 }
 
+/* What the client has not read of an earlier answer. */
+static void set_unread(struct connection *connection, uint32_t descriptors)
+{
+	quota_add(connection, QUOTA_DESCRIPTORS, descriptors);
+	connection->unread_descriptors = descriptors;
+}
+
 /* A new connection, or one to go on with. */
 static int connection_begin(struct server *server, const struct protocol *protocol, int fd /* consumes fd */,
 			    const struct kept *kept)
@@ -102,6 +110,7 @@ static int connection_begin(struct server *server, const struct protocol *protoc
 			connection_close(connection);
 		if (connection->closed)
 			return r < 0 ? r : -ECONNRESET;
+		set_unread(connection, kept->unread_descriptors);
 	}
 
 	/* A client has mostly written by the time it is accepted, and many leave after one exchange: what is
@@ -126,13 +135,13 @@ int connection_keep(struct server *server, const struct protocol *protocol, int 
 
 	if (!connection)
 		return -ENOMEM;
-	/* The place in the quota has just become free. */
-	if (quota_take(connection, QUOTA_CONNECTIONS, 1) < 0) {
+	/* The place in the quota has just become free. Others may have so much by now that its user could not have it anew;
+	 * but the kernel goes on counting. */
+	if (quota_take_over(connection, QUOTA_CONNECTIONS, 1) < 0) {
 		connection_close(connection);
-		return -EDQUOT;
+		return -ENOMEM;
 	}
-	quota_add(connection, QUOTA_DESCRIPTORS, unread_descriptors);
-	connection->unread_descriptors = unread_descriptors;
+	set_unread(connection, unread_descriptors);
 	protocol->ready(connection, 0);
 	return connection->closed ? 0 : watch_connection(connection);
 }

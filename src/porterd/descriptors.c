@@ -9,10 +9,10 @@
 
 #include "base/clock.h"
 #include "base/macro.h"
-#include "kernel/fdset.h"
 #include "kernel/sockopt.h"
 #include "porterd/connection.h"
 #include "porterd/instances.h"
+#include "porterd/kept.h"
 #include "porterd/server.h"
 
 /* Looking at all who have not read takes this part of the time at most, whoever asks for more again and again. */
@@ -64,7 +64,7 @@ int descriptors_reserve(struct connection *connection, size_t count)
 	const struct quota_limit *limit = &server->quota.limits[QUOTA_DESCRIPTORS];
 
 	if (server->single && is_for_another(server, count)) {
-		quota_refuse(connection, QUOTA_DESCRIPTORS);
+		quota_refuse(connection, "more isolated connections than may ask for so many files at a time");
 		return -EBUSY;
 	}
 	if (limit->total + count > limit->harmless)
@@ -91,7 +91,7 @@ void descriptors_settle(struct connection *connection)
 /* --- the rest of a connection whose client has not read ----------------------------------------------------- */
 
 /* Each read of the client is an edge, and so is its end. */
-static void unread_ready(struct connection *connection, uint32_t events)
+static void rest_ready(struct connection *connection, uint32_t events)
 {
 	(void)events;
 	connection->events = EPOLLOUT | EPOLLET;
@@ -99,16 +99,32 @@ static void unread_ready(struct connection *connection, uint32_t events)
 		connection_close(connection);
 }
 
-static const struct protocol unread_protocol = {
+/* Nothing is to be told but how many descriptors are unread, which is told of every connection. */
+static int rest_save(struct connection *connection, struct kept *kept)
+{
+	(void)connection;
+	(void)kept;
+	return 0;
+}
+
+static int rest_restore(struct connection *connection, const struct kept *kept)
+{
+	(void)connection;
+	return kept->has_unsent || kept->unread_size > 0 ? -EBADMSG : 0;
+}
+
+const struct protocol descriptors_rest_protocol = {
 	.name = "unread",
 	.type = SOCK_STREAM,
 	.state_size = sizeof(struct connection),
-	.ready = unread_ready,
+	.ready = rest_ready,
+	.save = rest_save,
+	.restore = rest_restore,
 };
 
 bool descriptors_is_rest(const struct connection *connection)
 {
-	return connection->protocol == &unread_protocol;
+	return connection->protocol == &descriptors_rest_protocol;
 }
 
 void descriptors_close(struct connection *connection, int fd)
@@ -121,5 +137,5 @@ void descriptors_close(struct connection *connection, int fd)
 		return;
 	}
 	(void)shutdown(fd, SHUT_RDWR);
-	(void)connection_keep(server, &unread_protocol, fd, unread);
+	(void)connection_keep(server, &descriptors_rest_protocol, fd, unread);
 }

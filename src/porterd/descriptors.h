@@ -12,10 +12,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernel/fdset.h"
+
 struct connection;
+struct protocol;
 struct server;
 
-/* How many may be under way for all users; one may have a quarter of them. */
+/* Of which one user may have as many as one request can ask for. */
+#define DESCRIPTORS_LEAST (4 * FDSET_MAX)
+
+/* How many may be under way for all users; one may have a quarter of them, or, where there are less than DESCRIPTORS_LEAST,
+ * as many as one request can ask for. */
 void descriptors_init(struct server *server, size_t max);
 
 /* Takes a share for an answer that will bring so many. One answer is always let through when no other is under way.
@@ -28,7 +35,9 @@ void descriptors_sent(struct connection *connection);
 /* No answer is on its way to the client any more: what it did not get is given back. */
 void descriptors_settle(struct connection *connection);
 
-/* Is it nothing but the socket of a connection that has ended? */
+/* Is it nothing but the socket of a connection that has ended? It has a protocol of its own then, by which the next
+ * porterd goes on with it. */
+extern const struct protocol descriptors_rest_protocol;
 bool descriptors_is_rest(const struct connection *connection);
 
 /* The connection is about to end, and its share given back: closes its socket, or keeps it as above. */

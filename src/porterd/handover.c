@@ -16,6 +16,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
 #include "porterd/connection.h"
+#include "porterd/descriptors.h"
 #include "porterd/kept.h"
 #include "porterd/server.h"
 #include "porterd/worker.h"
@@ -53,7 +54,11 @@ static int describe(struct connection *connection, struct kept *ret)
 	const struct protocol *protocol = connection->protocol;
 	int r;
 
-	*ret = (struct kept){ .name = protocol->name, .type = protocol->type };
+	*ret = (struct kept){
+		.name = protocol->name,
+		.type = protocol->type,
+		.unread_descriptors = connection->unread_descriptors,
+	};
 	if (!protocol->save)
 		return -EOPNOTSUPP;
 	r = sockopt_cookie(connection->source.fd, &ret->cookie);
@@ -162,6 +167,15 @@ static bool fits(const struct protocol *protocol, int fd)
 	       fcntl(fd, F_SETFL, flags | O_NONBLOCK) >= 0;
 }
 
+static const struct protocol *find_protocol(const struct kept *kept)
+{
+	const struct protocol *rest = &descriptors_rest_protocol;
+
+	return strcmp(kept->name, rest->name) == 0 && kept->type == rest->type
+		       ? rest
+		       : activation_find_protocol(kept->name, kept->type);
+}
+
 /* The connection goes on, or is closed: nothing is known of it, or nothing that can be used. */
 static bool take_connection(struct server *server, const struct kept_file *files, size_t count,
 			    int fd /* consumes fd */)
@@ -174,7 +188,7 @@ static bool take_connection(struct server *server, const struct kept_file *files
 	if (sockopt_cookie(fd, &cookie) < 0)
 		return false;
 	kept = find(files, count, cookie);
-	protocol = kept ? activation_find_protocol(kept->name, kept->type) : NULL;
+	protocol = kept ? find_protocol(kept) : NULL;
 	return protocol && protocol->restore && fits(protocol, fd) &&
 	       connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
 }

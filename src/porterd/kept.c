@@ -5,16 +5,18 @@
 #include "porterd/kept.h"
 
 #include "base/macro.h"
+#include "kernel/fdset.h"
 
 /* Another layout gets another name: after an upgrade the next porterd may be a different one. */
-static const char magic[16] = "porterd-kept-1";
+static const char magic[16] = "porterd-kept-2";
 
 #define FLAG_UNSENT 1U
 
 struct entry {
 	uint64_t cookie;
 	uint64_t unsent_size, unread_size; /* of what follows */
-	uint32_t type, flags;
+	uint32_t type;
+	uint16_t flags, unread_descriptors;
 	char name[16]; /* padded with NULs, of which there is one at least */
 };
 
@@ -48,6 +50,7 @@ int kept_write(int fd, const struct kept *kept)
 		.unread_size = kept->unread_size,
 		.type = (uint32_t)kept->type,
 		.flags = kept->has_unsent ? FLAG_UNSENT : 0,
+		.unread_descriptors = (uint16_t)kept->unread_descriptors,
 	};
 	int r;
 
@@ -73,7 +76,7 @@ static int next_entry(const char **at, size_t *left, struct kept *ret)
 	memcpy(&entry, data, sizeof(entry));
 	*left -= sizeof(entry);
 	if (entry.unsent_size > *left || entry.unread_size > *left - entry.unsent_size ||
-	    entry.type > INT32_MAX || entry.flags & ~FLAG_UNSENT ||
+	    entry.type > INT32_MAX || entry.flags & ~FLAG_UNSENT || entry.unread_descriptors > FDSET_MAX ||
 	    (entry.unsent_size > 0 && !(entry.flags & FLAG_UNSENT)) ||
 	    !memchr(entry.name, '\0', sizeof(entry.name)))
 		return -EBADMSG;
@@ -87,6 +90,7 @@ static int next_entry(const char **at, size_t *left, struct kept *ret)
 		.unsent_size = entry.unsent_size,
 		.unread = data + sizeof(entry) + entry.unsent_size,
 		.unread_size = entry.unread_size,
+		.unread_descriptors = entry.unread_descriptors,
 	};
 	*left -= entry.unsent_size + entry.unread_size;
 	*at = ret->unread + ret->unread_size;

@@ -20,6 +20,7 @@ struct kept {
 	bool has_unsent;  /* an empty packet is something, too */
 	const char *unsent, *unread;
 	size_t unsent_size, unread_size;
+	uint32_t unread_descriptors; /* of an answer that the client has not read; FDSET_MAX at most */
 };
 
 /* A file holds no more. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
@@ -17,6 +18,7 @@
 #include "kernel/sockopt.h"
 #include "porterd/activation.h"
 #include "porterd/config.h"
+#include "porterd/descriptors.h"
 #include "porterd/handover.h"
 #include "porterd/instances.h"
 #include "porterd/server.h"
@@ -25,6 +27,8 @@
 #include "record/message_id.h"
 
 #define IDLE_SECONDS_DEFAULT 30
+/* So many workers there may be, however few descriptors. */
+#define WORKERS_AT_ANY_LIMIT ((size_t)16)
 
 static void print_help(void)
 {
@@ -227,16 +231,32 @@ struct work {
 };
 
 /* Each worker needs a connection at least. */
-static size_t count_workers(const struct config *config)
+/* With more, one request could ask for all that a worker may have under way: see descriptors_budget() in server.c. */
+static size_t find_workers_max(void)
 {
-	return MIN_OF(config->workers ? config->workers : worker_default_count(), config->connections_max);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return WORKERS_AT_ANY_LIMIT;
+	return MAX_OF(WORKERS_AT_ANY_LIMIT, (size_t)(limit.rlim_cur / 2 / DESCRIPTORS_LEAST));
+}
+
+static size_t count_workers(const struct config *config, struct recorder *recorder)
+{
+	size_t max = find_workers_max(), count = config->workers ? config->workers : worker_default_count();
+
+	if (config->workers > max)
+		record_message(recorder, LOG_WARNING, "Workers=%zu is more than LimitNOFILE= has descriptors for: %zu",
+			       config->workers, max);
+	count = MIN_OF(count, max);
+	return MIN_OF(count, config->connections_max);
 }
 
 static size_t read_config(const struct work *work, struct config *config)
 {
 	*config = (struct config){ .connections_max = SERVER_CONNECTIONS_MAX };
 	config_read(config, work->options->config_dir, work->recorder);
-	return count_workers(config);
+	return count_workers(config, work->recorder);
 }
 
 static void renew_config(struct config *config, void *userdata)

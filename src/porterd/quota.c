@@ -139,22 +139,29 @@ static bool user_may_have(const struct quota_limit *limit, const struct quota_us
 	return wanted <= limit->user_max && wanted <= limit->max - limit->total;
 }
 
-static void complain(struct server *server, const struct quota_user *user, enum quota_kind kind)
+static void complain(struct server *server, const struct quota_user *user, const char *why)
 {
 	struct quota *quota = &server->quota;
+	long long uid = user->uid == (uid_t)-1 ? -1LL : (long long)user->uid;
 
 	quota->refused++;
 	if (!complaint_is_due(&quota->complaint))
 		return;
 	record_begin(server->recorder, LOG_WARNING, MESSAGE_ID_QUOTA);
-	record_format(server->recorder, "MESSAGE",
-		      "User %lld has as much as one user may have: %zu %s, of %zu of all users. Refused since the last "
-		      "such record: %llu",
-		      user->uid == (uid_t)-1 ? -1LL : (long long)user->uid, user->amounts[kind], kind_names[kind],
-		      quota->limits[kind].total, (unsigned long long)(quota->refused - quota->told));
-	record_number(server->recorder, "PORTERD_CLIENT_UID", user->uid == (uid_t)-1 ? -1 : (int64_t)user->uid);
+	record_format(server->recorder, "MESSAGE", "User %lld has %s. Refused since the last such record: %llu", uid, why,
+		      (unsigned long long)(quota->refused - quota->told));
+	record_number(server->recorder, "PORTERD_CLIENT_UID", uid);
 	(void)record_submit(server->recorder);
 	quota->told = quota->refused;
+}
+
+static void complain_of(struct server *server, const struct quota_user *user, enum quota_kind kind)
+{
+	char why[128];
+
+	(void)snprintf(why, sizeof(why), "as much as one user may have: %zu %s, of %zu of all users", user->amounts[kind],
+		       kind_names[kind], server->quota.limits[kind].total);
+	complain(server, user, why);
 }
 
 int quota_check(struct connection *connection, enum quota_kind kind, size_t amount)
@@ -173,7 +180,7 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 		return r;
 	if (user_may_have(limit, connection->share.user, kind, amount))
 		return 0;
-	complain(server, connection->share.user, kind);
+	complain_of(server, connection->share.user, kind);
 	return -EDQUOT;
 }
 
@@ -187,12 +194,22 @@ void quota_add(struct connection *connection, enum quota_kind kind, size_t amoun
 		share->user->amounts[kind] += amount;
 }
 
-void quota_refuse(struct connection *connection, enum quota_kind kind)
+int quota_take_over(struct connection *connection, enum quota_kind kind, size_t amount)
+{
+	struct quota *quota = &connection->server->quota;
+	int r = quota->counting ? identify(quota, connection) : 0;
+
+	if (r >= 0)
+		quota_add(connection, kind, amount);
+	return r;
+}
+
+void quota_refuse(struct connection *connection, const char *why)
 {
 	struct server *server = connection->server;
 
 	if (identify(&server->quota, connection) >= 0)
-		complain(server, connection->share.user, kind);
+		complain(server, connection->share.user, why);
 }
 
 int quota_take(struct connection *connection, enum quota_kind kind, size_t amount)

@@ -76,8 +76,12 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 void quota_add(struct connection *connection, enum quota_kind kind, size_t amount);
 void quota_give(struct connection *connection, enum quota_kind kind, size_t amount);
 
-/* More was refused for a reason that is not known here: counted and told as what quota_check() refuses. */
-void quota_refuse(struct connection *connection, enum quota_kind kind);
+/* More was refused for a reason that is not known here: counted, and told as what quota_check() refuses, "User N has
+ * `why`". */
+void quota_refuse(struct connection *connection, const char *why);
+
+/* Adds what another connection of the same user has just given back, whatever may be had by now. 0 or -ENOMEM. */
+int quota_take_over(struct connection *connection, enum quota_kind kind, size_t amount);
 
 /* Checks and adds. */
 int quota_take(struct connection *connection, enum quota_kind kind, size_t amount);

@@ -351,11 +351,18 @@ void server_hand_over(struct server *server)
 
 /* Of all that this process may hold, a part is for descriptors on their way to clients: if these do not take them,
  * the others are still accepted and served. */
-static size_t descriptors_budget(void)
+static size_t descriptors_budget(const struct worker *worker)
 {
 	struct rlimit limit;
+	size_t quarter = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? FDSET_MAX : (size_t)limit.rlim_cur / 4, part, least;
 
-	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? FDSET_MAX : (size_t)limit.rlim_cur / 4;
+	if (!worker)
+		return quarter;
+	/* What is under way counts for the user, whichever process has sent it. But one request must not take so much of a
+	 * worker's part that others find nothing: so all together may come up to a half. */
+	part = quarter / worker->crew->count;
+	least = MIN_OF((size_t)DESCRIPTORS_LEAST, 2 * part);
+	return MAX_OF(part, least);
 }
 
 static int add_signals(struct server *server)
@@ -391,8 +398,7 @@ int server_open(struct server *server, const struct server_options *options, str
 		.worker = options->worker,
 		.options = *options,
 	};
-	/* What is under way counts for the user, whichever process has sent it. */
-	descriptors_init(server, descriptors_budget() / (options->worker ? options->worker->crew->count : 1));
+	descriptors_init(server, descriptors_budget(options->worker));
 
 	r = loop_open(&server->loop);
 	apply_settings(server);

@@ -307,6 +307,8 @@ def what_was_answered_counts_no_more():
 def so_many_descriptors(count):
     """For programs that are started meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count:
+        raise Skip(f"no more than {hard} descriptors may be asked for here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
     try:
         yield
@@ -369,6 +371,29 @@ def descriptors_that_nobody_reads_count():
             second.sendall(b"nonsense\0")
         eventually(lambda: gets_many(world.porterd, user), "more when its client has left")
         eventually(lambda: world.porterd.fds() < 10, "nothing is kept of them")
+
+
+@test
+def one_request_leaves_others_room_in_each_worker():
+    """A quarter of what a worker may have would be less than one request can ask for; all of it would be no more."""
+    if ME != 0:
+        raise Skip("only root can be two users")
+    with so_many_descriptors(2048):
+        world = World(f"[a]\nPath={{d}}/a\nAccess=read-write\nAllowUser={A} {B}\n", settings="Workers=2\n")
+    with world:
+        world.file("a")
+        clients, unread = [], 0
+        # Until each of the two workers has got one that it answered.
+        while unread < 2 and len(clients) < 200:
+            clients.append(connect_as(world.porterd, A))
+            ask_for_many(clients[-1])
+            unread += b"descriptors" in answer_left_unread(clients[-1])
+        equal(unread, 2, "workers with an answer that is not read")
+        equal(gets_many(world.porterd, A), False, "more than that")
+        for _ in range(20):
+            equal(gets_many(world.porterd, B), True, "another user's")
+        for client in clients:
+            client.close()
 
 
 def percentile(values, share):

@@ -128,8 +128,7 @@ def one_worker_needs_no_supervisor():
 
 @test
 def files_come_from_each_worker():
-    lines = "[Server]\nWorkers=2\n"
-    with directory_with(lines) as directory, World(POLICY, [f"--config-dir={directory}"]) as world:
+    with World(POLICY, settings="Workers=2\n") as world:
         world.file("key", "the key")
         world.connect().call("io.porterd.Credentials.Get")
         pids = crew(world.porterd.process.pid)
@@ -154,6 +153,16 @@ def files_come_from_each_worker():
         crew(world.porterd.process.pid)
         clients = [world.connect() for _ in range(100)]
         open_in_each()
+
+
+@test
+def there_are_descriptors_for_each():
+    """Of each worker's part one request can take so much that nothing is left for others, if there are too many."""
+    if WRAPPER:
+        raise Skip("so many processes take too long under valgrind")
+    with start("Workers=17\n") as program:
+        workers(program, 16)
+        equal("Workers=17 is more than LimitNOFILE= has descriptors for: 16" in program.log(), True, program.log())
 
 
 @test

@@ -16,7 +16,7 @@ ME = os.geteuid()
 class World:
     """A policy, files, and both processes. In the policy, {d} is the directory and {me} the user."""
 
-    def __init__(self, policy, porterd_arguments=()):
+    def __init__(self, policy, porterd_arguments=(), settings=""):
         self.directory = tempfile.mkdtemp(prefix="porterd-files-")
         os.chmod(self.directory, 0o755)
         self.config = os.path.join(self.directory, "config")
@@ -25,7 +25,10 @@ class World:
         self.write_policy(policy)
         self.opener = Program(SEQPACKET, "opener", program=OPENER, arguments=[f"--config-dir={self.config}"],
                               wrapper=wrapper_for_opener())
-        self.porterd = Program(STREAM, "varlink", arguments=[f"--opener={self.opener.path}", *porterd_arguments])
+        with open(os.path.join(self.config, "porterd.conf"), "w") as file:
+            file.write("[Server]\n" + settings)
+        self.porterd = Program(STREAM, "varlink", arguments=[f"--opener={self.opener.path}",
+                                                             f"--config-dir={self.config}", *porterd_arguments])
 
     def write_policy(self, policy):
         path = os.path.join(self.config, "files.conf")

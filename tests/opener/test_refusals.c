@@ -45,6 +45,21 @@ START_TEST(first_a_burst_then_so_many_a_second)
 }
 END_TEST
 
+/* What must be recorded, however fast it comes, does not keep other refusals from being recorded for ever. */
+START_TEST(what_is_always_recorded_is_forgotten_in_time)
+{
+	struct refused_user *user;
+
+	refusals = (struct refusals){ 0 };
+	user = refusals_find(&refusals, 1, NOW);
+	for (unsigned i = 0; i < 100 * REFUSALS_BURST; i++)
+		refused_user_recorded(user, NOW);
+	ck_assert(!refused_user_may_record(user, NOW));
+	ck_assert_uint_eq(refuse(1, 2 * REFUSALS_BURST, NOW + USEC_PER_SEC), REFUSALS_PER_SECOND - 1);
+	ck_assert_uint_eq(refuse(1, 2 * REFUSALS_BURST, NOW + 3600 * USEC_PER_SEC), REFUSALS_BURST);
+}
+END_TEST
+
 /* Many user IDs, as one user with subordinate ones has them, are not many times as much. */
 START_TEST(users_who_find_no_place_share_one)
 {
@@ -185,6 +200,7 @@ int main(void)
 {
 	const struct unit_test tests[] = {
 		UNIT_TEST(first_a_burst_then_so_many_a_second),
+		UNIT_TEST(what_is_always_recorded_is_forgotten_in_time),
 		UNIT_TEST(users_who_find_no_place_share_one),
 		UNIT_TEST(grants_are_always_recorded),
 		UNIT_TEST(what_was_recorded_as_granted_is_put_right),

@@ -16,6 +16,7 @@
 #include "kernel/memfd.h"
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
+#include "porterd/descriptors.h"
 #include "porterd/handover.h"
 #include "porterd/kept.h"
 #include "tests/base/unit.h"
@@ -476,6 +477,51 @@ START_TEST(strangers_are_closed)
 }
 END_TEST
 
+/* One whose connection goes on, and one whose connection had ended before. */
+START_TEST(unread_descriptors_are_counted_on)
+{
+	const char call[] = "{\"method\":\"io.porterd.Credentials.Get\"}";
+	struct fixture fixture;
+	struct server *before = &fixture.before.server, *after = &fixture.after.server;
+	char answer[4096];
+	int fds[2];
+
+	fixture_open(&fixture);
+	for (size_t i = 0; i < 2; i++) {
+		fds[i] = daemon_connect(&fixture.before, &varlink_stream_protocol, 0);
+		ck_assert_int_eq(send(fds[i], call, sizeof(call), 0), sizeof(call));
+		daemon_settle(&fixture.before);
+		ck_assert_int_eq(descriptors_reserve(before->connections, 3 + i), 0);
+		descriptors_sent(before->connections);
+	}
+	ck_assert_int_eq(shutdown(fds[1], SHUT_WR), 0);
+	daemon_settle(&fixture.before);
+	ck_assert(descriptors_is_rest(before->connections));
+
+	before->draining = true;
+	hand_over(&fixture);
+	ck_assert_uint_eq(after->n_connections, 2);
+	ck_assert_uint_eq(after->quota.limits[QUOTA_DESCRIPTORS].total, 7);
+	for (struct connection *c = after->connections; c; c = c->next)
+		ck_assert_uint_eq(c->unread_descriptors, descriptors_is_rest(c) ? 4 : 3);
+
+	/* The one ends when it is read, the other goes on. */
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_uint_gt(receive(fds[i], answer, sizeof(answer)), 0);
+	ck_assert_int_eq(recv(fds[1], answer, 1, MSG_DONTWAIT), 0);
+	ck_assert_int_eq(send(fds[0], call, sizeof(call), 0), sizeof(call));
+	daemon_settle(&fixture.after);
+	ck_assert_uint_gt(receive(fds[0], answer, sizeof(answer)), 0);
+	ck_assert_uint_eq(after->n_connections, 1);
+	ck_assert_uint_eq(after->quota.limits[QUOTA_DESCRIPTORS].total, 3);
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+	daemon_settle(&fixture.after);
+	ck_assert_uint_eq(after->quota.limits[QUOTA_DESCRIPTORS].total, 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -489,6 +535,7 @@ int main(void)
 		UNIT_TEST(without_systemd_all_stay),
 		UNIT_TEST(what_systemd_does_not_take_stays),
 		UNIT_TEST(whoever_was_admitted_stays),
+		UNIT_TEST(unread_descriptors_are_counted_on),
 		UNIT_LOOP(strangers_are_closed, 6),
 		{ 0 },
 	};

@@ -13,7 +13,7 @@
 
 static const struct kept entries[] = {
 	{ .cookie = 7, .name = "echo", .type = SOCK_STREAM, .has_unsent = true, .unsent = "unsent", .unsent_size = 6 },
-	{ .cookie = 3, .name = "varlink", .type = SOCK_STREAM, .unread = "unread", .unread_size = 6 },
+	{ .cookie = 3, .name = "varlink", .type = SOCK_STREAM, .unread = "unread", .unread_size = 6, .unread_descriptors = 253 },
 	{ .cookie = UINT64_MAX, .name = "echo", .type = SOCK_SEQPACKET, .has_unsent = true },
 	{ .cookie = 5, .name = "fifteen-letters", .type = 0, .has_unsent = true, .unsent = "a", .unsent_size = 1, .unread = "b",
 	  .unread_size = 1 },
@@ -27,6 +27,7 @@ enum {
 	UNREAD_SIZE = 16,
 	TYPE = 24,
 	FLAGS = 28,
+	UNREAD_DESCRIPTORS = 30,
 	NAME = 32,
 };
 
@@ -74,6 +75,7 @@ START_TEST(the_same_comes_out)
 		ck_assert_int_eq(out->has_unsent, in->has_unsent);
 		ck_assert_uint_eq(out->unsent_size, in->unsent_size);
 		ck_assert_uint_eq(out->unread_size, in->unread_size);
+		ck_assert_uint_eq(out->unread_descriptors, in->unread_descriptors);
 		ck_assert(in->unsent_size == 0 || memcmp(out->unsent, in->unsent, in->unsent_size) == 0);
 		ck_assert(in->unread_size == 0 || memcmp(out->unread, in->unread, in->unread_size) == 0);
 	}
@@ -123,7 +125,7 @@ START_TEST(what_nobody_writes_is_refused)
 
 	switch (_i) {
 	case 0:
-		data[13] = '2';
+		data[13] = '1';
 		break;
 	case 1:
 		put(UNSENT_SIZE, 7, 8);
@@ -140,10 +142,13 @@ START_TEST(what_nobody_writes_is_refused)
 		put(TYPE, UINT32_MAX, 4);
 		break;
 	case 5:
-		put(FLAGS, 3, 4);
+		put(FLAGS, 3, 2);
 		break;
 	case 6:
-		put(FLAGS, 0, 4);
+		put(FLAGS, 0, 2);
+		break;
+	case 7:
+		put(UNREAD_DESCRIPTORS, 254, 2);
 		break;
 	default:
 		memset(data + HEADER + NAME, 'x', 16);
@@ -190,7 +195,7 @@ int main(void)
 		UNIT_TEST(the_same_comes_out),
 		UNIT_TEST(an_empty_list_has_nobody),
 		UNIT_TEST(a_cut_file_is_refused),
-		UNIT_LOOP(what_nobody_writes_is_refused, 8),
+		UNIT_LOOP(what_nobody_writes_is_refused, 9),
 		UNIT_TEST(a_socket_is_told_of_once),
 		UNIT_TEST(a_name_has_to_fit),
 		UNIT_TEST(a_full_file_system_is_an_error),

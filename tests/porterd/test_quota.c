@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "porterd/descriptors.h"
 #include "tests/base/unit.h"
 
 #define USERS 300
@@ -117,6 +118,41 @@ START_TEST(many_users_are_told_apart)
 }
 END_TEST
 
+/* The kernel counts on, so it can't be refused that a closed connection is kept: even if others have taken so much
+ * meanwhile that its user may not have another one. */
+START_TEST(what_is_unread_counts_whatever_others_have)
+{
+	struct fixture fixture;
+	struct server *server = &fixture.daemon.server;
+	struct connection *connection;
+
+	if (geteuid() != 0)
+		unit_skip("only root can be many users");
+	fixture_open(&fixture, 4, 3);
+	connect_as(&fixture, 1000);
+	connection = server->connections;
+	connect_as(&fixture, 1000);
+	/* An answer that its client does not read, with descriptors. */
+	ck_assert_int_eq(send(fixture.clients[0], "?", 1, 0), 1);
+	daemon_settle(&fixture.daemon);
+	ck_assert_int_eq(descriptors_reserve(connection, 5), 0);
+	descriptors_sent(connection);
+	connect_as(&fixture, 0);
+	connect_as(&fixture, 0);
+	ck_assert_uint_eq(server->n_connections, 4);
+	ck_assert(server->quota.counting);
+
+	ck_assert_int_eq(shutdown(fixture.clients[0], SHUT_WR), 0);
+	daemon_settle(&fixture.daemon);
+	ck_assert_uint_eq(server->n_connections, 4);
+	ck_assert(descriptors_is_rest(server->connections));
+	ck_assert_uint_eq(server->quota.limits[QUOTA_DESCRIPTORS].total, 5);
+	/* And they are its user's. */
+	ck_assert_ptr_nonnull(server->connections->share.user);
+	fixture_close(&fixture);
+}
+END_TEST
+
 static int connect_by_tcp(struct daemon *daemon, int listener)
 {
 	struct sockaddr_in address;
@@ -156,6 +192,7 @@ int main(void)
 		UNIT_TEST(nobody_is_asked_while_nobody_can_have_too_much),
 		UNIT_TEST(counting_goes_on_until_half_have_left),
 		UNIT_TEST(many_users_are_told_apart),
+		UNIT_TEST(what_is_unread_counts_whatever_others_have),
 		UNIT_TEST(clients_whom_the_kernel_cannot_name_share_a_quota),
 		{ 0 },
 	};
