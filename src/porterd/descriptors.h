@@ -21,8 +21,8 @@ struct server;
 /* Of which one user may have as many as one request can ask for. */
 #define DESCRIPTORS_LEAST (4 * FDSET_MAX)
 
-/* How many may be under way for all users; one may have a quarter of them, or, where there are less than DESCRIPTORS_LEAST,
- * as many as one request can ask for. */
+/* How many may be under way for all users; one may have a quarter of them, or, of less than DESCRIPTORS_LEAST, as
+ * many as one request can ask for. */
 void descriptors_init(struct server *server, size_t max);
 
 /* Takes a share for an answer that will bring so many. One answer is always let through when no other is under way.
