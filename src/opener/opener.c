@@ -169,6 +169,12 @@ static void on_faulty(struct peer_owner *owner, const char *why)
 			       why);
 }
 
+static void on_unsent(struct peer_owner *owner, uint32_t count)
+{
+	record_message(opener_of(owner)->recorder, LOG_WARNING, "%" PRIu32 " files whose records say granted were not handed "
+		       "out: descriptors that porterd was sent before are unread", count);
+}
+
 static void on_closed(struct peer_owner *owner)
 {
 	struct opener *opener = opener_of(owner);
@@ -396,6 +402,7 @@ int opener_new(struct opener **ret, struct recorder *recorder, const struct open
 		.scratch = &opener->scratch,
 		.served = on_served,
 		.faulty = on_faulty,
+		.unsent = on_unsent,
 		.closed = on_closed,
 		.paused = on_paused,
 	};

@@ -156,11 +156,15 @@ static int serve_one(struct peer *peer)
 /* Sends the reply that waits for room. 1 if none waits any more, 0 if it still does, or -errno. */
 static int send_waiting(struct peer *peer)
 {
+	uint32_t count;
 	int r;
 
 	if (!peer->waiting)
 		return 1;
+	count = (uint32_t)peer->waiting->fds.count;
 	r = send_response(peer->source.fd, peer->waiting);
+	if (count > 0 && peer->waiting->header.result != OPENER_OK)
+		peer->owner->unsent(peer->owner, count);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/loop.h"
 #include "opener/request.h"
@@ -23,6 +24,8 @@ struct peer_owner {
 	void (*served)(struct peer_owner *owner);		   /* a request was answered */
 	void (*faulty)(struct peer_owner *owner, const char *why); /* one that porterd must not send */
 	void (*closed)(struct peer_owner *owner);		   /* a peer is gone */
+	/* A reply that had to wait, with so many files that are recorded as granted, could not be sent after all. */
+	void (*unsent)(struct peer_owner *owner, uint32_t count);
 	void (*paused)(struct peer_owner *owner, int error);	   /* a peer rests until peers_resume() */
 
 	struct peer *first;

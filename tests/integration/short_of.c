@@ -64,6 +64,15 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
 	return fails("receive") ? -1 : real(fd, messages, count, flags, timeout);
 }
 
+/* Of messages with descriptors, which are what the kernel can have too many of. */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t (*real)(int, const struct msghdr *, int);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+	return message->msg_controllen > 0 && fails("send") ? -1 : real(fd, message, flags);
+}
+
 /* The C library has no function for openat2(), so this stands for it. */
 long syscall(long number, ...)
 {

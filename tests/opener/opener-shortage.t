@@ -140,4 +140,24 @@ def who_hangs_up_meanwhile_is_forgotten():
         check_served(porterd, accepted)
 
 
+@test
+def descriptors_that_cannot_be_sent_any_more_are_said():
+    """At once, the record says that they were refused; after the reply had to wait, another one says so."""
+    with short_opener() as (short, opener, porterd, accepted):
+        before = opener.fds()
+        short.of("send", errno.ETOOMANYREFS)
+        equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], BUSY, "at once")
+        opener.says("descriptors that porterd was sent before are unread PORTERD_CLIENT")
+        short.of("send", errno.EAGAIN)
+        send(porterd, request(OPEN, ["key"], serial=7), accepted)
+        equal(is_silent(porterd), True, "there is no room")
+        short.of("send", errno.ETOOMANYREFS)
+        reply = receive(porterd)
+        equal((reply["result"], reply["serial"], reply["fds"]), (BUSY, 7, []), "later")
+        opener.says("1 files whose records say granted were not handed out")
+        short.of_nothing()
+        check_served(porterd, accepted)
+        equal(opener.fds(), before, "descriptors")
+
+
 main()
