@@ -167,7 +167,7 @@ static bool fits(const struct protocol *protocol, int fd)
 	       fcntl(fd, F_SETFL, flags | O_NONBLOCK) >= 0;
 }
 
-static const struct protocol *find_protocol(const struct kept *kept)
+const struct protocol *handover_find_protocol(const struct kept *kept)
 {
 	const struct protocol *rest = &descriptors_rest_protocol;
 
@@ -188,7 +188,7 @@ static bool take_connection(struct server *server, const struct kept_file *files
 	if (sockopt_cookie(fd, &cookie) < 0)
 		return false;
 	kept = find(files, count, cookie);
-	protocol = kept ? find_protocol(kept) : NULL;
+	protocol = kept ? handover_find_protocol(kept) : NULL;
 	return protocol && protocol->restore && fits(protocol, fd) &&
 	       connection_restore(server, protocol, TAKE_FD(owned), kept) >= 0;
 }

@@ -9,6 +9,7 @@
 
 #include "porterd/kept.h"
 
+struct protocol;
 struct server;
 
 /* The name of everything that is in the store. Short, because the names of all together become one string of the
@@ -38,6 +39,9 @@ void handover_give(struct server *server);
 /* Makes systemd forget what it has given back. First of all: what stays in the store stays open, whatever becomes of
  * it here, and a porterd that crashes over it shall not find it again. */
 void handover_forget(void);
+
+/* Whose connection it was; NULL: of none that this porterd has. */
+const struct protocol *handover_find_protocol(const struct kept *kept);
 
 /* Takes up what came back from systemd, which forgets it; of a worker, the supervisor has seen to that. */
 void handover_take(struct server *server, int *fds /* consumes all */, size_t count);

@@ -5,7 +5,8 @@
  */
 #include <sys/socket.h>
 
-#include "porterd/activation.h"
+#include "kernel/fdset.h"
+#include "porterd/handover.h"
 #include "porterd/kept.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_server.h"
@@ -14,13 +15,14 @@
 
 static void go_on(const struct kept *kept)
 {
-	const struct protocol *protocol = activation_find_protocol(kept->name, kept->type);
+	const struct protocol *protocol = handover_find_protocol(kept);
 	struct server *server = fuzz_server();
 	char *data = NULL;
 	size_t size = 0, n_fds = 0;
 	int pair[2];
 
 	fuzz_expect(kept->has_unsent || kept->unsent_size == 0);
+	fuzz_expect(kept->unread_descriptors <= FDSET_MAX);
 	if (!protocol || !protocol->restore)
 		return;
 	fuzz_socketpair(protocol->type, pair);
