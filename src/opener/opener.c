@@ -172,7 +172,7 @@ static void on_faulty(struct peer_owner *owner, const char *why)
 static void on_unsent(struct peer_owner *owner, uint32_t count)
 {
 	record_message(opener_of(owner)->recorder, LOG_WARNING, "%" PRIu32 " files whose records say granted were not handed "
-		       "out: descriptors that porterd was sent before are unread", count);
+		       "out: the answer had to wait for porterd, and could not be sent", count);
 }
 
 static void on_closed(struct peer_owner *owner)

@@ -47,6 +47,8 @@ static void peer_close(struct peer *peer)
 {
 	struct peer_owner *owner = peer->owner;
 
+	if (peer->waiting && peer->waiting->fds.count > 0)
+		owner->unsent(owner, (uint32_t)peer->waiting->fds.count);
 	peer_free(peer);
 	owner->closed(owner);
 }
@@ -147,6 +149,8 @@ static int serve_one(struct peer *peer)
 		request_withdraw(owner->request, "descriptors that porterd was sent before are unread");
 	if (r == -EAGAIN)
 		r = keep_response(peer);
+	if (r < 0)
+		request_withdraw(owner->request, "it could not be sent to porterd");
 	request_finish(owner->request);
 	fdset_clear(&owner->scratch->fds);
 	owner->served(owner);

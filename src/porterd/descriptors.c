@@ -63,6 +63,8 @@ int descriptors_reserve(struct connection *connection, size_t count)
 	struct server *server = connection->server;
 	const struct quota_limit *limit = &server->quota.limits[QUOTA_DESCRIPTORS];
 
+	/* A call before this one may have been refused, with nothing sent since. */
+	descriptors_settle(connection);
 	if (server->single && is_for_another(server, count)) {
 		quota_refuse(connection, "more isolated connections than may ask for so many files at a time");
 		return -EBUSY;

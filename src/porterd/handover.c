@@ -57,7 +57,8 @@ static int describe(struct connection *connection, struct kept *ret)
 	*ret = (struct kept){
 		.name = protocol->name,
 		.type = protocol->type,
-		.unread_descriptors = connection->unread_descriptors,
+		/* One wrong number must not cost everybody's connection. */
+		.unread_descriptors = MIN_OF(connection->unread_descriptors, (uint32_t)FDSET_MAX),
 	};
 	if (!protocol->save)
 		return -EOPNOTSUPP;
@@ -72,14 +73,16 @@ static int write_all_down(struct server *server, struct connection **given, size
 	_cleanup_close_ int file = memfd_new("porterd-kept");
 	int r = file < 0 ? file : kept_write_header(file);
 
-	for (struct connection *c = server->connections; r >= 0 && c && *count < max; c = c->next) {
-		struct kept kept;
+	/* Those that have ended come last: they take no place that another one needs. */
+	for (int rests = 0; rests < 2; rests++)
+		for (struct connection *c = server->connections; r >= 0 && c && *count < max; c = c->next) {
+			struct kept kept;
 
-		if (describe(c, &kept) < 0)
-			continue;
-		r = kept_write(file, &kept);
-		given[(*count)++] = c;
-	}
+			if (descriptors_is_rest(c) != rests || describe(c, &kept) < 0)
+				continue;
+			r = kept_write(file, &kept);
+			given[(*count)++] = c;
+		}
 	if (r >= 0)
 		r = memfd_seal(file);
 	return r < 0 ? r : TAKE_FD(file);

@@ -171,7 +171,9 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 	const struct quota_limit *limit = &quota->limits[kind];
 	int r;
 
-	if (quota->generous || (!quota->counting && limit->total + amount <= limit->harmless))
+	if (quota->generous && (kind == QUOTA_CONNECTIONS || kind == QUOTA_BYTES))
+		return quota->counting ? identify(quota, connection) : 0;
+	if (!quota->counting && limit->total + amount <= limit->harmless)
 		return 0;
 	if (!quota->counting)
 		start_counting(server);

@@ -47,7 +47,7 @@ struct quota {
 		size_t harmless; /* with a total up to here nobody can have too much */
 	} limits[QUOTA_KINDS];
 	bool counting; /* a total was above, so each user's share is known */
-	bool generous; /* whatever is asked for is given; only before anything is counted */
+	bool generous; /* connections and bytes are given to whoever has them already; what they ask for is not */
 	struct quota_user *users[QUOTA_BUCKETS];
 	uint64_t refused, told; /* how often, and how often when it was last told */
 	struct complaint complaint;

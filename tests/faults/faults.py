@@ -340,6 +340,8 @@ class Conversation:
             if self.plan.failed:
                 injected += 1
                 outcomes.add(outcome)
+            elif outcome not in ("served", "exit 0"):
+                wrong.append(f"{step}, {call} number {nth} was not made: {outcome}")
         return {row: sorted(outcomes) for row, outcomes in rows.items() if outcomes}, injected, wrong
 
     def close(self):

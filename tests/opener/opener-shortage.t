@@ -159,5 +159,12 @@ def descriptors_that_cannot_be_sent_any_more_are_said():
         check_served(porterd, accepted)
         equal(opener.fds(), before, "descriptors")
 
+        # Nor can they when porterd has gone meanwhile.
+        short.of("send", errno.EAGAIN)
+        send(porterd, request(OPEN, ["key", "key"]), accepted)
+        equal(is_silent(porterd), True, "there is no room")
+        short.of("send", errno.EPIPE)
+        opener.says("2 files whose records say granted were not handed out")
+
 
 main()

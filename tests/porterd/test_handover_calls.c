@@ -58,8 +58,13 @@ static uint64_t take_question(void)
 	} packet;
 	struct fdset fds;
 
-	fd_close(connection);
-	connection = accept4(opener_listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(opener_listener, NULL, NULL, SOCK_CLOEXEC);
+
+	/* Or another one on the same connection. */
+	if (fd >= 0) {
+		fd_close(connection);
+		connection = fd;
+	}
 	ck_assert_int_ge(connection, 0);
 	ck_assert_int_eq((int)sockio_receive_fds(connection, &packet, sizeof(packet), &fds, MSG_DONTWAIT),
 			 (int)sizeof(packet));
@@ -154,11 +159,32 @@ START_TEST(a_reply_with_descriptors_is_asked_for_anew)
 }
 END_TEST
 
+/* What a refused call had asked for is not added to what the next one brings: the next porterd would be told of more
+ * descriptors than one answer has. */
+START_TEST(a_refused_call_leaves_nothing_behind)
+{
+	static const char calls[] = OPEN "\0" OPEN "\0" OPEN;
+	const struct server *server = &daemon_around.server;
+
+	say(calls, sizeof(calls));
+	for (size_t i = 0; i < 2; i++) {
+		answer(take_question(), OPENER_UNKNOWN_FILE, "", 0);
+		daemon_settle(&daemon_around);
+	}
+	ck_assert_uint_eq(server->quota.limits[QUOTA_DESCRIPTORS].total, 1);
+	answer(take_question(), OPENER_OK, "", 1);
+	daemon_settle(&daemon_around);
+	ck_assert_uint_le(server->connections->unread_descriptors, 1);
+	ck_assert_uint_eq(server->quota.limits[QUOTA_DESCRIPTORS].total, 1);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
 		UNIT_TEST(a_pending_call_is_asked_anew),
 		UNIT_TEST(a_reply_with_descriptors_is_asked_for_anew),
+		UNIT_TEST(a_refused_call_leaves_nothing_behind),
 		{ 0 },
 	};
 
