@@ -109,6 +109,13 @@ static bool tell_unrecorded(struct opener *opener)
 	return true;
 }
 
+/* What the journal has not been told yet. False if it does not take it now. */
+static bool tell_untold(struct opener *opener)
+{
+	return recorder_flush(opener->recorder) && tell_unrecorded(opener) &&
+	       refusals_tell(&opener->refusals, opener->recorder);
+}
+
 static int on_status(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct opener *opener = data;
@@ -118,8 +125,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *data)
 	(void)usec;
 	opener->status_due = false;
 	tell_status(opener, "");
-	if (!recorder_flush(opener->recorder) || !tell_unrecorded(opener) ||
-	    !refusals_tell(&opener->refusals, opener->recorder) || kept || held || opener->ready_untold)
+	if (!tell_untold(opener) || kept || held || opener->ready_untold)
 		status_changed(opener);
 	return 0;
 }
@@ -436,9 +442,7 @@ int opener_run(struct opener *opener)
 	tell_ready(opener);
 	idle_changed(opener);
 	r = loop_run(&opener->loop, NULL, NULL);
-	(void)recorder_flush(opener->recorder);
-	(void)tell_unrecorded(opener);
-	(void)refusals_tell(&opener->refusals, opener->recorder);
+	(void)tell_untold(opener);
 	return r;
 }
 

@@ -137,10 +137,7 @@ int connection_keep(struct server *server, const struct protocol *protocol, int 
 		return -ENOMEM;
 	/* The place in the quota has just become free. Others may have so much by now that its user could not have it anew;
 	 * but the kernel goes on counting. */
-	if (quota_take_over(connection, QUOTA_CONNECTIONS, 1) < 0) {
-		connection_close(connection);
-		return -ENOMEM;
-	}
+	quota_add(connection, QUOTA_CONNECTIONS, 1);
 	set_unread(connection, unread_descriptors);
 	protocol->ready(connection, 0);
 	return connection->closed ? 0 : watch_connection(connection);

@@ -230,7 +230,6 @@ struct work {
 	struct config *shared; /* with the workers */
 };
 
-/* Each worker needs a connection at least. */
 /* With more, one request could ask for all that a worker may have under way: see descriptors_budget() in server.c. */
 static size_t find_workers_max(void)
 {
@@ -241,6 +240,7 @@ static size_t find_workers_max(void)
 	return MAX_OF(WORKERS_AT_ANY_LIMIT, (size_t)(limit.rlim_cur / 2 / DESCRIPTORS_LEAST));
 }
 
+/* Each worker needs a connection at least. */
 static size_t count_workers(const struct config *config, struct recorder *recorder)
 {
 	size_t max = find_workers_max(), count = config->workers ? config->workers : worker_default_count();

@@ -172,7 +172,7 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 	int r;
 
 	if (quota->generous && (kind == QUOTA_CONNECTIONS || kind == QUOTA_BYTES))
-		return quota->counting ? identify(quota, connection) : 0;
+		return 0;
 	if (!quota->counting && limit->total + amount <= limit->harmless)
 		return 0;
 	if (!quota->counting)
@@ -188,22 +188,16 @@ int quota_check(struct connection *connection, enum quota_kind kind, size_t amou
 
 void quota_add(struct connection *connection, enum quota_kind kind, size_t amount)
 {
+	struct quota *quota = &connection->server->quota;
 	struct quota_share *share = &connection->share;
 
-	connection->server->quota.limits[kind].total += amount;
+	/* What nobody has asked for by quota_check() is somebody's, too. */
+	if (quota->counting)
+		(void)identify(quota, connection);
+	quota->limits[kind].total += amount;
 	share->amounts[kind] += (uint32_t)amount;
 	if (share->user)
 		share->user->amounts[kind] += amount;
-}
-
-int quota_take_over(struct connection *connection, enum quota_kind kind, size_t amount)
-{
-	struct quota *quota = &connection->server->quota;
-	int r = quota->counting ? identify(quota, connection) : 0;
-
-	if (r >= 0)
-		quota_add(connection, kind, amount);
-	return r;
 }
 
 void quota_refuse(struct connection *connection, const char *why)

@@ -72,16 +72,13 @@ void quota_set_limit(struct quota *quota, enum quota_kind kind, size_t max, size
 /* May the connection's user have so much more? 0; -EDQUOT: that would be too much (told once in a while); -ENOMEM. */
 int quota_check(struct connection *connection, enum quota_kind kind, size_t amount);
 
-/* Adds to what the connection's user has; takes away. */
+/* Adds to what the connection's user has, whatever may be had; takes away. */
 void quota_add(struct connection *connection, enum quota_kind kind, size_t amount);
 void quota_give(struct connection *connection, enum quota_kind kind, size_t amount);
 
 /* More was refused for a reason that is not known here: counted, and told as what quota_check() refuses, "User N has
  * `why`". */
 void quota_refuse(struct connection *connection, const char *why);
-
-/* Adds what another connection of the same user has just given back, whatever may be had by now. 0 or -ENOMEM. */
-int quota_take_over(struct connection *connection, enum quota_kind kind, size_t amount);
 
 /* Checks and adds. */
 int quota_take(struct connection *connection, enum quota_kind kind, size_t amount);
