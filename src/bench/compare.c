@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs cases: both sides by turns, first one, then the other, so that whatever else the machine does meets both.
+ * Runs cases: both sides by turns, each the first one in every other round, so that whatever else the machine does,
+ * and what one leaves to the other, meets both.
  */
 #include "bench/compare.h"
 
@@ -12,8 +13,11 @@
 #define GIB 1073741824.0
 /* Before each turn its caches are warmed up for a part of it. */
 #define WARM_UP_PART 10
-/* A turn is not shorter than this if there is time for COMPARE_ROUNDS_MIN of them. */
-#define TURN_SECONDS 0.1
+/* Turns are as short as this where there is time for more than COMPARE_ROUNDS_MIN rounds: a machine that is shared
+ * with others runs at twice the pace one second and at half of it the next, and both sides shall meet the same. */
+#define TURN_SECONDS 0.02
+/* Some can't take so short a turn, since all of many connections have one exchange in it at least. They have fewer. */
+#define OVERTIME 1.5
 /* Programs that are started in a turn. */
 #define STARTS_EACH 4
 
@@ -56,6 +60,14 @@ static unsigned count_rounds(double seconds)
 	if (rounds < COMPARE_ROUNDS_MIN)
 		return COMPARE_ROUNDS_MIN;
 	return rounds > COMPARE_ROUNDS_MAX ? COMPARE_ROUNDS_MAX : (unsigned)rounds;
+}
+
+static bool is_over(const struct compare *compare, unsigned round, unsigned rounds, uint64_t begin)
+{
+	double seconds = (double)(now_nsec() - begin) / (double)NSEC_PER_SEC;
+
+	return round >= rounds || interrupted ||
+	       (round >= COMPARE_ROUNDS_MIN && seconds > compare->seconds * OVERTIME);
 }
 
 static void series_add(struct series *series, const struct sample samples[2])
@@ -164,16 +176,20 @@ static int run_rate(const struct compare *compare, struct series *series, struct
 	unsigned rounds = count_rounds(compare->seconds);
 	uint64_t turn = (uint64_t)(compare->seconds / rounds / 2 * (double)NSEC_PER_SEC);
 	struct side *sides = sides_new();
+	uint64_t begin;
 	int r;
 
 	if (!sides)
 		return -ENOMEM;
 	r = open_sides(compare, sides, result);
-	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
+	begin = now_nsec();
+	for (unsigned round = 0; r >= 0 && !is_over(compare, round, rounds, begin); round++) {
 		struct sample samples[2];
 
 		compare->progress(result->bench->title, round + 1, rounds);
-		for (size_t i = 0; r >= 0 && i < 2; i++) {
+		for (size_t k = 0; r >= 0 && k < 2; k++) {
+			size_t i = (round + k) % 2;
+
 			r = run_turn(&sides[i], turn, series, &series->latencies[i]);
 			samples[i] = series->turn;
 			if (r < 0)
@@ -229,17 +245,20 @@ static int run_start(const struct compare *compare, struct series *series, struc
 	unsigned rounds = count_rounds(compare->seconds);
 	const char *settings = result->bench->config;
 	int r = settings ? world_write_config(compare->world, settings) : 0;
+	uint64_t begin = now_nsec();
 
 	/* Without settings there is no file either. */
 	(void)snprintf(config, sizeof(config), "--config-dir=%s%s", compare->world->directory, settings ? "/config" : "");
-	for (unsigned round = 0; r >= 0 && round < rounds && !interrupted; round++) {
+	for (unsigned round = 0; r >= 0 && !is_over(compare, round, rounds, begin); round++) {
 		struct sample samples[2] = {
 			{ .latencies = &series->latencies[0] },
 			{ .latencies = &series->latencies[1] },
 		};
 
 		compare->progress(result->bench->title, round + 1, rounds);
-		for (size_t i = 0; r >= 0 && i < 2; i++) {
+		for (size_t k = 0; r >= 0 && k < 2; k++) {
+			size_t i = (round + k) % 2;
+
 			r = start_some(compare, result->bench, programs[i], &samples[i]);
 			if (r < 0)
 				result->failed = side_name(i);

@@ -10,7 +10,7 @@
 /* At least so many, and more, shorter ones where there is time: a median does not mind the rounds in which the
  * machine did something else. */
 #define COMPARE_ROUNDS_MIN 7
-#define COMPARE_ROUNDS_MAX 101
+#define COMPARE_ROUNDS_MAX 1001
 
 /* What the runs of a case need to know of the others, and tell while they go on. */
 struct compare {
