@@ -9,7 +9,7 @@
 #include "base/clock.h"
 
 /* How many events one round takes from the kernel, and how many of sd-event's it serves. */
-#define EVENTS_PER_ROUND 256
+#define EVENTS_PER_ROUND 64
 #define NESTED_PER_ROUND 16
 /* The sources of events so far ahead are fetched from memory while others are served. */
 #define AHEAD 4
