@@ -26,5 +26,8 @@ int fdset_take(struct fdset *set, size_t index);
 /* Closes every fd of the set and empties it. */
 void fdset_clear(struct fdset *set);
 
+/* The same for two sets that filled by turns. */
+void fdset_clear_both(struct fdset *a, struct fdset *b);
+
 /* Moves all fds of `from` to the (empty) set `to`. */
 void fdset_move(struct fdset *to, struct fdset *from);

@@ -213,9 +213,10 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 			return opened_fail(opened, "it can't be reached", pin);
 		if (examine(grant, client, pin, place, opened) == OPENER_FILE_MISSING)
 			continue;
-		if (opened->result != OPENER_OK || check)
-			return opened->result;
-		return deliver(grant, client, pin, opened);
+		if (opened->result == OPENER_OK && !check)
+			(void)deliver(grant, client, pin, opened);
+		(void)fdset_add(&places->pins, TAKE_FD(pin));
+		return opened->result;
 	}
 	return opened->result;
 }

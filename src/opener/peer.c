@@ -152,7 +152,6 @@ static int serve_one(struct peer *peer)
 	if (r < 0)
 		request_withdraw(owner->request, "it could not be sent to porterd");
 	request_finish(owner->request);
-	fdset_clear(&owner->scratch->fds);
 	owner->served(owner);
 	return r < 0 ? r : peer->waiting == NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The directories in which one request looks for files.
+ * Where one request looks for files.
  */
 #include "opener/places.h"
 
@@ -21,6 +21,7 @@
 void places_init(struct places *places)
 {
 	places->next = 0;
+	fdset_init(&places->pins);
 	for (size_t i = 0; i < ELEMENTSOF(places->places); i++)
 		places->places[i].fd = -EBADF;
 }
@@ -35,6 +36,7 @@ void places_clear(struct places *places)
 	for (size_t i = 0; i < ELEMENTSOF(places->places); i++)
 		place_drop(&places->places[i]);
 	places->next = 0;
+	fdset_clear(&places->pins);
 }
 
 static struct place *find(struct places *places, const char *path, size_t length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The directories in which one request looks for files: each is looked at once.
+ * Where one request looks for files, and what it found: a directory is looked at once, and all is let go at the end.
  */
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "kernel/fdset.h"
 #include "kernel/identity.h"
 #include "opener/policy.h"
 
@@ -28,6 +29,7 @@ struct place {
 struct places {
 	struct place places[PLACES_MAX];
 	size_t next; /* to be replaced */
+	struct fdset pins; /* owned; done with: closing them can wait, and is cheaper for all of them */
 };
 
 void places_init(struct places *places);

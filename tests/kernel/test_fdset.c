@@ -182,6 +182,40 @@ START_TEST(others_between_are_left)
 }
 END_TEST
 
+/* Both sets' numbers follow one another by turns, as those of files and of what they were pinned by do. */
+START_TEST(two_that_filled_by_turns)
+{
+	const int odd[] = { 101, 103, 105, 112 }, even[] = { 100, 102, 104, 107 };
+	struct fdset a, b, empty;
+	int fd = open_one();
+
+	place(&a, odd, ELEMENTSOF(odd));
+	fdset_init(&b);
+	for (size_t i = 0; i < ELEMENTSOF(even); i++) {
+		ck_assert_int_eq(dup2(fd, even[i]), even[i]);
+		(void)fdset_add(&b, even[i]);
+	}
+	ck_assert_int_eq(dup2(fd, 106), 106);
+	ck_assert_int_eq(fdset_take(&b, 1), 102);
+
+	fdset_clear_both(&a, &b);
+	ck_assert_uint_eq(a.count + b.count, 0);
+	for (int number = 100; number < 120; number++)
+		ck_assert_int_eq(is_open(number), number == 102 || number == 106);
+
+	fdset_init(&empty);
+	(void)fdset_add(&b, 102);
+	fdset_clear_both(&empty, &b);
+	ck_assert(!is_open(102));
+	fdset_init(&b);
+	(void)fdset_add(&a, 106);
+	fdset_clear_both(&a, &empty);
+	ck_assert(!is_open(106));
+	fdset_clear_both(&a, &empty);
+	(void)close(fd);
+}
+END_TEST
+
 /* As a kernel before 5.9 has it. */
 static int take_close_range_away(void)
 {
@@ -214,6 +248,7 @@ int main(void)
 		UNIT_TEST(full_closes_what_finds_no_room),
 		UNIT_TEST(move_changes_the_owner),
 		UNIT_TEST(closing_keeps_errno),
+		UNIT_TEST(two_that_filled_by_turns),
 		UNIT_TEST(others_between_are_left),
 		UNIT_TEST(a_kernel_without_ranges),
 		{ 0 },
