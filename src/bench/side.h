@@ -100,6 +100,7 @@ int side_start_bare_stream(struct side *side);
 int side_start_bare_blocking(struct side *side);
 int side_start_bare_datagram(struct side *side);
 int side_start_bare_files(struct side *side);
+int side_start_bare_files_alike(struct side *side);
 
 /* Clients (load_*.c). */
 extern const struct load load_streams;	 /* echo: one message on each connection, then their answers */

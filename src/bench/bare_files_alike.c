@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system calls of porterd and its opener for one file, in their order, and nothing else: nobody is told from
+ * another, no policy is asked, no message is understood, and the record is always the same. What porterd takes beyond
+ * this is its own; what this takes beyond bare_files.c is what telling, examining and recording cost in the kernel.
+ */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/macro.h"
+#include "bench/bare_pair.h"
+#include "bench/case.h"
+#include "bench/side.h"
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
+
+/* As long as porterd's and the opener's messages and records of such a file are. */
+#define QUESTION_SIZE 88
+#define ANSWER_SIZE 40
+#define RECORD_SIZE 445
+#define EVENTS 64
+
+/* An epoll set of these two, and an empty one in it, as sd-event's is in the loop. */
+static int watch(int a, int b)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), fds[] = { a, b, epoll_create1(EPOLL_CLOEXEC) };
+
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+		struct epoll_event event = { .events = EPOLLIN };
+
+		if (fds[i] >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event) < 0)
+			return -errno;
+	}
+	return epoll;
+}
+
+static bool wait_one(int epoll)
+{
+	struct epoll_event events[EVENTS];
+
+	return epoll_wait(epoll, events, EVENTS, -1) == 1;
+}
+
+static int pin(int directory, const char *path, uint64_t flags, uint64_t resolve)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC | flags,
+		.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | resolve,
+	};
+
+	return (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
+}
+
+struct back {
+	int own_fds; /* /proc/self/fd */
+	int log;
+	int front; /* pidfd */
+	char directory[160];
+};
+
+static int open_back(struct back *back, const struct world *world)
+{
+	char log[160];
+
+	world_path(world, "alike", log, sizeof(log));
+	world_path(world, "files", back->directory, sizeof(back->directory));
+	back->own_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	back->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	back->front = (int)syscall(SYS_pidfd_open, getppid(), 0);
+	return back->own_fds < 0 || back->log < 0 || back->front < 0 ? -errno : 0;
+}
+
+/* One question. Not 0: it was the last. */
+static int answer(const struct back *back, int front)
+{
+	static const char record[RECORD_SIZE] = "record";
+	char question[QUESTION_SIZE], name[16];
+	struct pollfd alive = { .fd = back->front, .events = POLLIN };
+	uint64_t cookie;
+	socklen_t length = sizeof(cookie);
+	int client = bare_receive_fd(front, question, sizeof(question)), directory, pinned, fd;
+	struct statx about_directory;
+	struct stat about_file;
+
+	if (client < 0)
+		return client;
+	(void)getsockopt(client, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	(void)poll(&alive, 1, 0);
+	directory = pin(AT_FDCWD, back->directory, O_DIRECTORY, 0);
+	(void)statx(directory, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE, &about_directory);
+	pinned = pin(directory, "0", 0, RESOLVE_NO_XDEV);
+	if (pinned < 0 || fstat(pinned, &about_file) < 0 || !S_ISREG(about_file.st_mode))
+		return -EBADF;
+	(void)snprintf(name, sizeof(name), "%d", pinned);
+	fd = openat(back->own_fds, name, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0 || bare_send_fd(front, question, ANSWER_SIZE, fd) < 0)
+		return -errno;
+
+	(void)!write(back->log, record, sizeof(record));
+	/* One comes after the other. */
+	(void)close_range((unsigned)pinned, (unsigned)fd, 0);
+	(void)close(directory);
+	(void)close(client);
+	return 0;
+}
+
+static int serve_back(void *data)
+{
+	const struct bare_pair *pair = data;
+	struct back back;
+	int epoll = watch(pair->ends[1], -EBADF), r = open_back(&back, pair->side->world);
+
+	(void)close(pair->ends[0]);
+	while (r >= 0 && wait_one(epoll))
+		r = answer(&back, pair->ends[1]);
+	return r;
+}
+
+static int serve_front(void *data)
+{
+	const struct bare_pair *pair = data;
+	char request[EXCHANGE_MAX], question[QUESTION_SIZE] = "question";
+	int client, epoll, unread;
+
+	(void)close(pair->ends[1]);
+	client = accept4(pair->client, NULL, NULL, SOCK_CLOEXEC);
+	epoll = watch(pair->ends[0], client);
+	while (wait_one(epoll)) {
+		int fd;
+
+		if (recv(client, request, sizeof(request), MSG_DONTWAIT) <= 0 ||
+		    bare_send_fd(pair->ends[0], question, sizeof(question), client) < 0 || !wait_one(epoll))
+			break;
+		fd = bare_receive_fd(pair->ends[0], request, sizeof(request));
+		(void)ioctl(client, TIOCOUTQ, &unread);
+		if (fd < 0 || bare_send_fd(client, pair->side->reply, pair->side->reply_size, fd) < 0)
+			break;
+		(void)close(fd);
+	}
+	return 0;
+}
+
+int side_start_bare_files_alike(struct side *side)
+{
+	return bare_pair_start(side, serve_front, serve_back);
+}
