@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two processes of which one opens files and the other hands them to a client, in the shortest way.
+ * Two processes of which one opens files and the other hands them to a client.
  */
 #pragma once
 

@@ -59,7 +59,7 @@ static unsigned count_rounds(double seconds)
 
 	if (rounds < COMPARE_ROUNDS_MIN)
 		return COMPARE_ROUNDS_MIN;
-	return rounds > COMPARE_ROUNDS_MAX ? COMPARE_ROUNDS_MAX : (unsigned)rounds;
+	return rounds > COMPARE_ROUNDS_MAX ? COMPARE_ROUNDS_MAX : (unsigned)rounds & ~1U;
 }
 
 static bool is_over(const struct compare *compare, unsigned round, unsigned rounds, uint64_t begin)
@@ -67,7 +67,7 @@ static bool is_over(const struct compare *compare, unsigned round, unsigned roun
 	double seconds = (double)(now_nsec() - begin) / (double)NSEC_PER_SEC;
 
 	return round >= rounds || interrupted ||
-	       (round >= COMPARE_ROUNDS_MIN && seconds > compare->seconds * OVERTIME);
+	       (round >= COMPARE_ROUNDS_MIN && round % 2 == 0 && seconds > compare->seconds * OVERTIME);
 }
 
 static void series_add(struct series *series, const struct sample samples[2])

@@ -213,9 +213,11 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 			return opened_fail(opened, "it can't be reached", pin);
 		if (examine(grant, client, pin, place, opened) == OPENER_FILE_MISSING)
 			continue;
-		if (opened->result == OPENER_OK && !check)
-			(void)deliver(grant, client, pin, opened);
-		(void)fdset_add(&places->pins, TAKE_FD(pin));
+		if (opened->result != OPENER_OK || check)
+			return opened->result;
+		/* What is open anyway may stay pinned as long; nobody waits for that to be closed. */
+		if (deliver(grant, client, pin, opened) == OPENER_OK && !grant->copy)
+			(void)fdset_add(&places->pins, TAKE_FD(pin));
 		return opened->result;
 	}
 	return opened->result;

@@ -33,8 +33,9 @@ void opened_init(struct opened *opened);
 /* Closes the fd. */
 void opened_clear(struct opened *opened);
 
-/* Opens for a client whom decide() permitted it. `places` are those of the whole request. Never blocks on what it
- * finds: a FIFO is not opened, a device and a socket are opened without waiting. Returns opened->result. */
+/* Opens for a client whom decide() permitted it. `places` are those of the whole request, and get what the file was
+ * pinned by. Never blocks on what it finds: a FIFO is not opened, a device and a socket are opened without waiting.
+ * Returns opened->result. */
 enum opener_result open_grant(const struct grant *grant, const struct identity *client, struct places *places,
 			      struct opened *opened);
 

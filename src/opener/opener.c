@@ -21,7 +21,8 @@
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 #define STATUS_USEC USEC_PER_SEC
 #define STOP_USEC (5 * USEC_PER_SEC)
-#define RESERVED_FDS ((rlim_t)3 * FDSET_MAX + (rlim_t)2 * CLIENTS_KEPT + 64)
+/* A request's files and their pins, who is known by two, and some for looking around. */
+#define RESERVED_FDS ((rlim_t)2 * FDSET_MAX + (rlim_t)2 * CLIENTS_KEPT + 64)
 
 struct opener {
 	struct peer_owner owner;

@@ -29,7 +29,7 @@ struct place {
 struct places {
 	struct place places[PLACES_MAX];
 	size_t next; /* to be replaced */
-	struct fdset pins; /* owned; done with: closing them can wait, and is cheaper for all of them */
+	struct fdset pins; /* of files that are open by now; owned. To close all of them later is cheaper */
 };
 
 void places_init(struct places *places);

@@ -417,6 +417,7 @@ void request_withdraw(struct request *request, const char *reason)
 void request_finish(struct request *request)
 {
 	finish_open(request);
+	/* Their numbers follow one another by turns. */
 	fdset_clear_both(&request->places.pins, &request->response->fds);
 	places_clear(&request->places);
 	fdset_clear(request->fds);

@@ -74,6 +74,6 @@ void request_serve(struct request *request, struct request_service *service, con
 void request_withdraw(struct request *request, const char *reason);
 
 /* What its sender need not wait for: makes the records, but for those without which nothing is granted, and closes
- * `fds`, all that was opened on the way, and what the answer still has. To be called after each request_serve(), with the
- * answer sent or its descriptors moved, and with packet and fds still there. */
+ * `fds`, all that was opened on the way, and what the answer still has. To be called after each request_serve(), with
+ * the answer sent or its descriptors moved, and with packet and fds still there. */
 void request_finish(struct request *request);

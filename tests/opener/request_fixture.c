@@ -106,6 +106,13 @@ void withdraw(const char *reason)
 	request_withdraw(&request, reason);
 }
 
+void serve_sent(void)
+{
+	request_finish(&request);
+	ck_assert_uint_eq(fds.count, 0);
+	ck_assert_uint_eq(response.fds.count, 0);
+}
+
 /* As if the answer had to wait: it keeps what it carries. */
 void serve_rest(void)
 {

@@ -48,6 +48,9 @@ enum opener_result serve_with(ssize_t size, int fd);
 enum opener_result serve_answer(void);
 void serve_rest(void);
 
+/* The second step where the answer was sent: what it carried is closed as well. */
+void serve_sent(void);
+
 /* Between the two: the answer could not be sent. */
 void withdraw(const char *reason);
 

@@ -156,6 +156,7 @@ static void open_once(const struct grant *grant)
 	(void)alarm(PATIENCE_SECONDS);
 	tries++;
 	opened_clear(&opened);
+	places_clear(&places);
 	if (open_grant(grant, &client, &places, &opened) == OPENER_OK) {
 		successes++;
 		ck_good();

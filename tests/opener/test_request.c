@@ -137,6 +137,17 @@ START_TEST(no_fd_is_left_open)
 		ck_assert_int_eq(serve(), OPENER_FILE_MISSING);
 	forget_clients();
 	ck_assert_uint_eq(before, unit_count_fds());
+
+	for (int count = 1; count <= OPENER_FILES_MAX; count += OPENER_FILES_MAX - 1) {
+		start(OPENER_OPEN);
+		for (int i = 0; i < count; i++)
+			add(i % 2 == 0 ? "one" : "two");
+		ck_assert_int_eq(serve_answer(), OPENER_OK);
+		ck_assert_uint_eq(response.fds.count, (unsigned)count);
+		serve_sent();
+		forget_clients();
+		ck_assert_uint_eq(before, unit_count_fds());
+	}
 }
 END_TEST
 
