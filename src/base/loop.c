@@ -8,8 +8,9 @@
 
 #include "base/clock.h"
 
-/* How many events one round takes from the kernel, and how many of sd-event's it serves. Of 256 the first would wait until
- * the kernel has looked at all, which costs a thousand busy clients a percent of their rate; rounds of 8 cost four. */
+/* How many events one round takes from the kernel, and how many of sd-event's it serves. Of 256 the first would wait
+ * until the kernel has looked at all, which costs a thousand busy clients a percent of their rate; rounds of 8 cost
+ * four. */
 #define EVENTS_PER_ROUND 64
 #define NESTED_PER_ROUND 16
 /* The sources of events so far ahead are fetched from memory while others are served. */

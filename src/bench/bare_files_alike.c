@@ -12,7 +12,6 @@
 #include <linux/openat2.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -21,10 +20,9 @@
 #include "bench/bare_pair.h"
 #include "bench/case.h"
 #include "bench/side.h"
-
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x00004000U
-#endif
+#include "kernel/host.h"
+#include "kernel/pin.h"
+#include "kernel/sockopt.h"
 
 /* As long as what porterd and the opener say to each other, and as the record of such a file. */
 #define QUESTION_SIZE (sizeof(struct opener_request) + OPENER_LABEL_SIZE)
@@ -53,18 +51,8 @@ static bool wait_one(int epoll)
 	return epoll_wait(epoll, events, EVENTS, -1) == 1;
 }
 
-static int pin(int directory, const char *path, uint64_t flags, uint64_t resolve)
-{
-	const struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC | flags,
-		.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | resolve,
-	};
-
-	return (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
-}
-
 struct back {
-	int own_fds; /* /proc/self/fd */
+	int own_fds; /* /proc/self/fd; pin_reopen() would open its own between what is closed together */
 	int log;
 	int somebody; /* pidfd; the opener asks the client's whether it is alive, which is as much to do */
 	char directory[160];
@@ -76,7 +64,7 @@ static int open_back(struct back *back, const struct world *world)
 
 	world_path(world, "alike", log, sizeof(log));
 	world_path(world, "files", back->directory, sizeof(back->directory));
-	back->own_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	back->own_fds = open(PIN_PROC_FDS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	back->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	back->somebody = (int)syscall(SYS_pidfd_open, getppid(), 0);
 	(void)unlink(log);
@@ -90,18 +78,17 @@ static int answer(const struct back *back, int front)
 	char question[QUESTION_SIZE], name[16];
 	struct pollfd alive = { .fd = back->somebody, .events = POLLIN };
 	uint64_t cookie;
-	socklen_t length = sizeof(cookie);
 	int client = bare_receive_fd(front, question, sizeof(question)), directory, pinned, fd;
 	struct statx about_directory;
 	struct stat about_file;
 
 	if (client < 0)
 		return client;
-	(void)getsockopt(client, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	(void)sockopt_cookie(client, &cookie);
 	(void)poll(&alive, 1, 0);
-	directory = pin(AT_FDCWD, back->directory, O_DIRECTORY, 0);
+	directory = host_pin_at(AT_FDCWD, back->directory, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 	(void)statx(directory, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE, &about_directory);
-	pinned = pin(directory, "0", 0, RESOLVE_NO_XDEV);
+	pinned = host_pin_at(directory, "0", 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 	if (pinned < 0 || fstat(pinned, &about_file) < 0 || !S_ISREG(about_file.st_mode))
 		return -EBADF;
 	(void)snprintf(name, sizeof(name), "%d", pinned);
@@ -134,7 +121,7 @@ static int serve_front(void *data)
 {
 	const struct bare_pair *pair = data;
 	char request[EXCHANGE_MAX], question[QUESTION_SIZE] = "question";
-	int client, epoll, unread;
+	int client, epoll;
 
 	(void)close(pair->ends[1]);
 	client = accept4(pair->client, NULL, NULL, SOCK_CLOEXEC);
@@ -146,7 +133,7 @@ static int serve_front(void *data)
 		    bare_send_fd(pair->ends[0], question, sizeof(question), client) < 0 || !wait_one(epoll))
 			break;
 		fd = bare_receive_fd(pair->ends[0], request, sizeof(request));
-		(void)ioctl(client, TIOCOUTQ, &unread);
+		(void)sockopt_unread(client);
 		if (fd < 0 || bare_send_fd(client, pair->side->reply, pair->side->reply_size, fd) < 0)
 			break;
 		(void)close(fd);

@@ -171,53 +171,87 @@ static int run_turn(struct side *side, uint64_t nsec, struct series *series, str
 	return r < 0 ? r : side_run(side, nsec, &series->turn);
 }
 
+/* What the turns of a case need. */
+struct contest {
+	const struct compare *compare;
+	struct series *series;
+	struct result *result;
+	struct side *sides;		     /* of rates */
+	const char *const (*programs)[3]; /* of starts */
+};
+
+/* Lets one side have a turn of about `nsec`, and adds what it did to the sample. */
+typedef int (*take_turn)(const struct contest *contest, size_t i, uint64_t nsec, struct sample *sample);
+
+static int run_rounds(const struct contest *contest, take_turn turn)
+{
+	const struct compare *compare = contest->compare;
+	struct series *series = contest->series;
+	unsigned rounds = count_rounds(compare->seconds);
+	uint64_t nsec = (uint64_t)(compare->seconds / rounds / 2 * (double)NSEC_PER_SEC), begin = now_nsec();
+
+	for (unsigned round = 0; !is_over(compare, round, rounds, begin); round++) {
+		struct sample samples[2] = {
+			{ .latencies = &series->latencies[0] },
+			{ .latencies = &series->latencies[1] },
+		};
+
+		compare->progress(contest->result->bench->title, round + 1, rounds);
+		for (size_t k = 0; k < 2; k++) {
+			size_t i = (round + k) % 2;
+			int r = turn(contest, i, nsec, &samples[i]);
+
+			if (r < 0) {
+				contest->result->failed = side_name(i);
+				return r;
+			}
+		}
+		series_add(series, samples);
+	}
+	return 0;
+}
+
+static int drive_some(const struct contest *contest, size_t i, uint64_t nsec, struct sample *sample)
+{
+	int r = run_turn(&contest->sides[i], nsec, contest->series, sample->latencies);
+
+	*sample = contest->series->turn;
+	return r;
+}
+
 static int run_rate(const struct compare *compare, struct series *series, struct result *result)
 {
-	unsigned rounds = count_rounds(compare->seconds);
-	uint64_t turn = (uint64_t)(compare->seconds / rounds / 2 * (double)NSEC_PER_SEC);
-	struct side *sides = sides_new();
-	uint64_t begin;
+	struct contest contest = { .compare = compare, .series = series, .result = result, .sides = sides_new() };
 	int r;
 
-	if (!sides)
+	if (!contest.sides)
 		return -ENOMEM;
-	r = open_sides(compare, sides, result);
-	begin = now_nsec();
-	for (unsigned round = 0; r >= 0 && !is_over(compare, round, rounds, begin); round++) {
-		struct sample samples[2];
-
-		compare->progress(result->bench->title, round + 1, rounds);
-		for (size_t k = 0; r >= 0 && k < 2; k++) {
-			size_t i = (round + k) % 2;
-
-			r = run_turn(&sides[i], turn, series, &series->latencies[i]);
-			samples[i] = series->turn;
-			if (r < 0)
-				result->failed = side_name(i);
-		}
-		if (r >= 0)
-			series_add(series, samples);
-	}
-	sides_free(sides);
+	r = open_sides(compare, contest.sides, result);
+	if (r >= 0)
+		r = run_rounds(&contest, drive_some);
+	sides_free(contest.sides);
 	return r;
 }
 
 /* Start */
 
-static int start_some(const struct compare *compare, const struct bench_case *bench, const char *const *arguments,
-		      struct sample *sample)
+/* A start takes some milliseconds, and the time for it is not the measured one. */
+static int start_some(const struct contest *contest, size_t side, uint64_t nsec, struct sample *sample)
 {
+	const struct compare *compare = contest->compare;
+	const struct bench_case *bench = contest->result->bench;
 	char path[128], output[128];
 	_cleanup_close_ int fd = world_listen(compare->world, bench->type, path, sizeof(path));
 	struct process_socket socket = { .fd = fd, .name = bench->service };
 	struct process_start start = {
-		.arguments = arguments,
+		.arguments = contest->programs[side],
 		.sockets = &socket,
 		.n_sockets = 1,
 		.cpu = compare->world->places.server,
 		.output = output,
 	};
 
+	(void)nsec;
 	if (fd < 0)
 		return fd;
 	world_path(compare->world, "output", output, sizeof(output));
@@ -241,31 +275,19 @@ static int run_start(const struct compare *compare, struct series *series, struc
 {
 	char config[160];
 	const char *const programs[2][3] = { { compare->world->porterd, config, NULL }, { compare->world->empty, NULL } };
-	/* A start takes some milliseconds, and the time for it is not the measured one. */
-	unsigned rounds = count_rounds(compare->seconds);
+	const struct contest contest = {
+		.compare = compare,
+		.series = series,
+		.result = result,
+		.programs = programs,
+	};
 	const char *settings = result->bench->config;
 	int r = settings ? world_write_config(compare->world, settings) : 0;
-	uint64_t begin = now_nsec();
 
 	/* Without settings there is no file either. */
 	(void)snprintf(config, sizeof(config), "--config-dir=%s%s", compare->world->directory, settings ? "/config" : "");
-	for (unsigned round = 0; r >= 0 && !is_over(compare, round, rounds, begin); round++) {
-		struct sample samples[2] = {
-			{ .latencies = &series->latencies[0] },
-			{ .latencies = &series->latencies[1] },
-		};
-
-		compare->progress(result->bench->title, round + 1, rounds);
-		for (size_t k = 0; r >= 0 && k < 2; k++) {
-			size_t i = (round + k) % 2;
-
-			r = start_some(compare, result->bench, programs[i], &samples[i]);
-			if (r < 0)
-				result->failed = side_name(i);
-		}
-		if (r >= 0)
-			series_add(series, samples);
-	}
+	if (r >= 0)
+		r = run_rounds(&contest, start_some);
 	/* Of time, so the other way round than that of rates. */
 	for (unsigned i = 0; i < series->rounds; i++)
 		series->ratios[i] = 1 / series->ratios[i];

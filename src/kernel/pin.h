@@ -12,6 +12,11 @@
 
 #include "base/number.h"
 
+/* statx(2): a mount's number that no other one gets. Since Linux 6.8; the headers of Debian 12 lack it. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
+
 /* Pins what is at the absolute `path`. Without `within` no symbolic link is followed anywhere on the way.
  * With it, a directory on the way to `path`, links below it are followed as long as they stay beneath it.
  * Magic links (/proc/PID/fd/N) are never followed. Returns the fd, owned by the caller; otherwise -errno of

@@ -14,10 +14,6 @@
 #include "kernel/host.h"
 #include "kernel/pin.h"
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x00004000U
-#endif
-
 void places_init(struct places *places)
 {
 	places->next = 0;
