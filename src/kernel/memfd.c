@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "base/write_all.h"
 
 /* Debian 12's headers don't have it. */
 #ifndef MFD_NOEXEC_SEAL
@@ -35,6 +36,7 @@ ssize_t memfd_fill(int fd, int from, size_t max)
 {
 	char buffer[65536];
 	size_t copied = 0;
+	int r;
 
 	for (;;) {
 		ssize_t n = read(from, buffer, sizeof(buffer));
@@ -45,13 +47,9 @@ ssize_t memfd_fill(int fd, int from, size_t max)
 			return -errno;
 		if (n == 0 || copied + (size_t)n > max)
 			return (ssize_t)(copied + (size_t)n);
-		for (ssize_t written = 0; written < n;) {
-			ssize_t w = write(fd, buffer + written, (size_t)(n - written));
-
-			if (w < 0 && errno != EINTR)
-				return -errno;
-			written += w < 0 ? 0 : w;
-		}
+		r = write_all(fd, buffer, (size_t)n);
+		if (r < 0)
+			return r;
 		copied += (size_t)n;
 	}
 }

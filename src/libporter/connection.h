@@ -4,11 +4,10 @@
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/macro.h"
+#include "base/json.h"
 #include "kernel/fdset.h"
 #include "libporter/porter.h"
 
@@ -19,13 +18,6 @@ struct porter {
 	char *error_file;
 	char *error_parameters;
 };
-
-static inline void cleanup_json(json_t **value)
-{
-	json_decref(*value);
-}
-
-#define _cleanup_json_ _cleanup_(cleanup_json)
 
 /* Begins what the caller asks for: the error of the call before is forgotten. False for NULL. */
 bool connection_begin(struct porter *porter);

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 
 #include "base/memory.h"
+#include "base/write_all.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
 #include "opener/policy_raw.h"
@@ -280,8 +281,9 @@ static int read_values(struct parser *parser, const char *text, size_t size)
 
 	if (fd < 0)
 		return fd;
-	if (write(fd, text, size) != (ssize_t)size)
-		return -EIO;
+	r = write_all(fd, text, size);
+	if (r < 0)
+		return r;
 
 	/* libeconf takes it for granted that there is memory, and dies where there is none. */
 	r = memory_reserve(MEMORY_FOR_ECONF(size, parser->line));

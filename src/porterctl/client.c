@@ -34,7 +34,7 @@ void client_print_json(const json_t *value)
 
 void client_print_error(const struct porter *porter)
 {
-	_cleanup_json_value_ json_t *error = NULL;
+	_cleanup_json_ json_t *error = NULL;
 
 	error = json_pack("{s:s, s:o}", "error", porter_error_name(porter), "parameters",
 			  json_loads(porter_error_parameters(porter), 0, NULL));
@@ -47,7 +47,7 @@ int client_call_json(const struct invocation *invocation, const char *method, co
 		     const char *file, json_t **ret)
 {
 	_cleanup_porter_ struct porter *porter = NULL;
-	_cleanup_json_value_ json_t *parameters = NULL, *reply = NULL;
+	_cleanup_json_ json_t *parameters = NULL, *reply = NULL;
 	_cleanup_free_ char *request = NULL, *text = NULL;
 	int r;
 

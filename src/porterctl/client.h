@@ -4,17 +4,12 @@
  */
 #pragma once
 
-#include <jansson.h>
-
-#include "base/macro.h"
+#include "base/json.h"
 #include "libporter/porter.h"
 #include "porterctl/porterctl.h"
 
 DEFINE_CLEANUP(struct porter *, cleanup_porter, porter_free)
 #define _cleanup_porter_ _cleanup_(cleanup_porter)
-
-DEFINE_CLEANUP(json_t *, cleanup_json_value, json_decref)
-#define _cleanup_json_value_ _cleanup_(cleanup_json_value)
 
 /* The Varlink socket that this invocation is about. */
 const char *client_socket(const struct invocation *invocation);

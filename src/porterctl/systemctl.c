@@ -78,7 +78,7 @@ static int read_all(int fd, char **ret)
 /* Lines NAME=VALUE, an empty line between two units, and the unit's name among the rest as Id=. */
 static int parse(char *text, json_t **ret)
 {
-	_cleanup_json_value_ json_t *units = json_object(), *unit = json_object();
+	_cleanup_json_ json_t *units = json_object(), *unit = json_object();
 	char *line;
 
 	while ((line = strsep(&text, "\n"))) {

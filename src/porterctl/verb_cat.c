@@ -2,6 +2,7 @@
  *
  * porterctl cat: print a file.
  */
+#include "base/write_all.h"
 #include "porterctl/client.h"
 #include "porterctl/failure.h"
 #include "porterctl/stream.h"
@@ -23,7 +24,7 @@ static int copy(const char *file, int fd)
 			return EXIT_REFUSED;
 		}
 
-		r = stream_write(STDOUT_FILENO, buffer, (size_t)size);
+		r = write_all(STDOUT_FILENO, buffer, (size_t)size);
 		if (r < 0) {
 			failure_say("can't write to standard output: %s", strerror(-r));
 			return EXIT_REFUSED;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/macro.h"
+#include "base/write_all.h"
 #include "kernel/address.h"
 #include "kernel/sockio.h"
 #include "porterctl/failure.h"
@@ -53,7 +54,7 @@ static int echo_read_input(struct echo *echo)
 
 static int echo_print(struct echo *echo, const char *data, size_t size)
 {
-	int r = stream_write(STDOUT_FILENO, data, size);
+	int r = write_all(STDOUT_FILENO, data, size);
 
 	if (r < 0) {
 		failure_say("can't write to standard output: %s", strerror(-r));

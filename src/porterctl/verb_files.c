@@ -10,7 +10,7 @@ DEFINE_CLEANUP(struct porter_file **, cleanup_files, porter_files_free)
 
 static int check_json(const struct invocation *invocation)
 {
-	_cleanup_json_value_ json_t *reply = NULL;
+	_cleanup_json_ json_t *reply = NULL;
 	int r;
 
 	r = client_call_json(invocation, "io.porterd.Files.Check", "check", invocation->words[0], &reply);

@@ -102,7 +102,7 @@ static json_t *unit_to_json(const char *name, const json_t *unit)
 
 static void print_json(const json_t *units)
 {
-	_cleanup_json_value_ json_t *answer = json_object();
+	_cleanup_json_ json_t *answer = json_object();
 	json_t *all = json_object();
 
 	set_value(answer, "units", all);
@@ -174,7 +174,7 @@ static void print_table(const json_t *units)
 
 int verb_status(const struct invocation *invocation)
 {
-	_cleanup_json_value_ json_t *units = NULL;
+	_cleanup_json_ json_t *units = NULL;
 	int r;
 
 	r = systemctl_show(unit_names,

@@ -5,6 +5,7 @@
 #include "porterd/kept.h"
 
 #include "base/macro.h"
+#include "base/write_all.h"
 #include "kernel/fdset.h"
 
 /* Another layout gets another name: after an upgrade the next porterd may be a different one. */
@@ -19,23 +20,6 @@ struct entry {
 	uint16_t flags, unread_descriptors;
 	char name[16]; /* padded with NULs, of which there is one at least */
 };
-
-static int write_all(int fd, const void *data, size_t size)
-{
-	const char *at = data;
-
-	while (size > 0) {
-		ssize_t written = write(fd, at, size);
-
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			at += written;
-			size -= (size_t)written;
-		}
-	}
-	return 0;
-}
 
 int kept_write_header(int fd)
 {

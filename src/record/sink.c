@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "base/macro.h"
+#include "base/write_all.h"
 #include "kernel/memfd.h"
 #include "kernel/sockio.h"
 #include "kernel/sockopt.h"
@@ -115,15 +116,9 @@ static int send_by_memfd(struct record_sink *sink, const char *record, size_t si
 	if (fd < 0)
 		return fd;
 
-	for (size_t done = 0; done < size;) {
-		ssize_t written = write(fd, record + done, size - done);
-
-		if (written < 0)
-			return -errno;
-		done += (size_t)written;
-	}
-
-	r = memfd_seal(fd);
+	r = write_all(fd, record, size);
+	if (r >= 0)
+		r = memfd_seal(fd);
 	if (r < 0)
 		return r;
 	return sockio_send_to(sink->fd, NULL, 0, (const struct sockaddr *)&sink->address, sizeof(sink->address),

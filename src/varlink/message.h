@@ -5,18 +5,14 @@
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/macro.h"
+#include "base/json.h"
 
 #define VARLINK_MESSAGE_MAX (1024UL * 1024UL) /* bytes, without the NUL */
 #define VARLINK_DEPTH_MAX 64		      /* levels of objects and arrays */
 #define VARLINK_VALUES_MAX 16384UL	      /* about so many values: in memory each takes far more than its text */
-
-DEFINE_CLEANUP(json_t *, cleanup_json, json_decref)
-#define _cleanup_json_ _cleanup_(cleanup_json)
 
 /* Bytes received and not yet consumed. All zero is empty; an empty one holds no memory. */
 struct varlink_input {
