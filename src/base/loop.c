@@ -159,10 +159,22 @@ int loop_timer_new(sd_event *event, sd_event_source **ret, sd_event_time_handler
 	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
-void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec)
+void loop_timer_arm(sd_event_source *timer, uint64_t usec)
 {
 	if (sd_event_source_set_time(timer, clock_now_usec() + usec) >= 0)
 		(void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+bool loop_timer_is_armed(sd_event_source *timer)
+{
+	int enabled = SD_EVENT_OFF;
+
+	return sd_event_source_get_enabled(timer, &enabled) >= 0 && enabled != SD_EVENT_OFF;
+}
+
+void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec)
+{
+	loop_timer_arm(timer, usec);
 	loop_event_changed(loop);
 }
 

@@ -55,6 +55,10 @@ int loop_timer_new(sd_event *event, sd_event_source **ret, sd_event_time_handler
  * last, which may be long ago: what happens in this loop does not wake it. */
 void loop_arm(struct loop *loop, sd_event_source *timer, uint64_t usec);
 
+/* The same for a timer that belongs to no such loop, or is set in a callback of sd-event. */
+void loop_timer_arm(sd_event_source *timer, uint64_t usec);
+bool loop_timer_is_armed(sd_event_source *timer);
+
 /* Runs until loop_finish(). `between` is called after each round of events; NULL: nothing is. -errno if waiting
  * fails. */
 int loop_run(struct loop *loop, void (*between)(void *userdata), void *userdata);

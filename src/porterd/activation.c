@@ -8,40 +8,28 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/macro.h"
-#include "porterd/handover.h"
-#include "porterd/services.h"
+#include "handover/handover.h"
+#include "services/table.h"
 
-static const struct protocol *const protocols[] = {
-	&varlink_stream_protocol,
-	&credentials_packet_protocol,
-	&credentials_datagram_protocol,
-	&echo_stream_protocol,
-	&echo_packet_protocol,
-	&echo_datagram_protocol,
-};
-
-static bool name_is_known(const char *name)
+/* How a socket of that protocol is served: 1: as a connection, 0: it listens or takes datagrams, -1: it is no such one. */
+static int match(int fd, const struct protocol *protocol)
 {
-	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
-		if (strcmp(protocols[i]->name, name) == 0)
-			return true;
-	return false;
-}
+	int family = protocol->unix_only ? AF_UNIX : AF_UNSPEC;
 
-const struct protocol *activation_find_protocol(const char *name, int type)
-{
-	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
-		if (strcmp(protocols[i]->name, name) == 0 && protocols[i]->type == type)
-			return protocols[i];
-	return NULL;
+	if (protocol->type == SOCK_DGRAM)
+		return sd_is_socket(fd, family, SOCK_DGRAM, -1) > 0 ? 0 : -1;
+	if (sd_is_socket(fd, family, protocol->type, 1) > 0)
+		return 0;
+	return sd_is_socket(fd, family, protocol->type, 0) > 0 ? 1 : -1;
 }
 
 /* Fills in the protocol for the socket; -EINVAL with the error set. */
 static int identify_socket(struct activation *activation, struct activated *socket, const char *name)
 {
+	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };
 	bool stranger;
 
-	if (!name_is_known(name)) {
+	if (!service_is_known(name)) {
 		(void)snprintf(activation->error, sizeof(activation->error),
 			       "fd %d has the name '%s'; known are varlink, credentials and echo "
 			       "(FileDescriptorName= of its socket unit, or --serve=)",
@@ -49,24 +37,14 @@ static int identify_socket(struct activation *activation, struct activated *sock
 		return -EINVAL;
 	}
 
-	for (size_t i = 0; i < ELEMENTSOF(protocols); i++) {
-		const struct protocol *protocol = protocols[i];
-		int family = protocol->unix_only ? AF_UNIX : AF_UNSPEC;
+	for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+		const struct protocol *protocol = service_find(name, types[i]);
+		int matched = protocol ? match(socket->fd, protocol) : -1;
 
-		if (strcmp(protocol->name, name) != 0)
+		if (matched < 0)
 			continue;
-		if (protocol->type == SOCK_DGRAM) {
-			if (sd_is_socket(socket->fd, family, SOCK_DGRAM, -1) <= 0)
-				continue;
-			socket->connected = false;
-		} else if (sd_is_socket(socket->fd, family, protocol->type, 1) > 0) {
-			socket->connected = false;
-		} else if (sd_is_socket(socket->fd, family, protocol->type, 0) > 0) {
-			socket->connected = true;
-		} else {
-			continue;
-		}
 		socket->protocol = protocol;
+		socket->connected = matched > 0;
 		return 0;
 	}
 

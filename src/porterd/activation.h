@@ -18,7 +18,7 @@ struct activated {
 struct activation {
 	struct activated *sockets;
 	size_t count;
-	int *kept; /* what the porterd before left in systemd's fd store (porterd/handover); owned */
+	int *kept; /* what the porterd before left in systemd's fd store (handover/handover); owned */
 	size_t n_kept;
 	char error[256]; /* what is wrong, for people; "" if nothing is */
 };
@@ -26,9 +26,6 @@ struct activation {
 /* Takes over what sd_listen_fds() hands out and finds the service of each. `serve` replaces all names, unless
  * NULL. -ENODATA: there is nothing; -EINVAL: something is wrong with a socket, as `error` says. */
 int activation_take(struct activation *activation, const char *serve);
-
-/* What is spoken on sockets of this name and type; NULL: nothing. */
-const struct protocol *activation_find_protocol(const char *name, int type);
 
 /* Closes what was left in the store. */
 void activation_drop_kept(struct activation *activation);

@@ -17,9 +17,9 @@
 #include "base/macro.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "crew/crew.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
-#include "porterd/worker.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
@@ -28,6 +28,7 @@
 #define SECTION "Server"
 #define DIRECTORIES_MAX 3
 #define DROP_INS_MAX 256
+#define USER_BYTES_MIN (UINT64_C(1024) * 1024)
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 
 struct reader {
@@ -71,6 +72,11 @@ static void set_read_timeout(struct config *config, uint64_t value)
 	config->patience.usec[PATIENCE_READER] = value * USEC_PER_SEC;
 }
 
+static void set_drain_timeout(struct config *config, uint64_t value)
+{
+	config->drain_usec = value * USEC_PER_SEC;
+}
+
 static void set_workers(struct config *config, uint64_t value)
 {
 	config->workers = (size_t)value;
@@ -83,6 +89,7 @@ static const struct key {
 } keys[] = {
 	{ "BusyPollUSec", 0, 1000000, set_busy_poll },
 	{ "ConnectionsMax", 1, 1000000, set_connections_max },
+	{ "DrainTimeoutSec", 1, 86400, set_drain_timeout },
 	{ "MessageTimeoutSec", 1, 86400, set_message_timeout },
 	{ "ReadTimeoutSec", 1, 86400, set_read_timeout },
 	{ "UserBytesMax", 1048576, 536870912, set_user_bytes },
@@ -267,6 +274,14 @@ static void read_drop_ins(struct reader *reader)
 	}
 }
 
+struct config config_default(void)
+{
+	return (struct config){
+		.connections_max = CONFIG_CONNECTIONS_MAX,
+		.drain_usec = CONFIG_DRAIN_SECONDS * USEC_PER_SEC,
+	};
+}
+
 void config_read(struct config *config, const char *directory, struct recorder *recorder)
 {
 	struct reader reader = {
@@ -275,10 +290,30 @@ void config_read(struct config *config, const char *directory, struct recorder *
 		.directories = { "/usr/lib/porterd", "/run/porterd", SYSCONFDIR "/porterd" },
 	};
 
+	*config = config_default();
 	if (directory) {
 		memset(reader.directories, 0, sizeof(reader.directories));
 		reader.directories[0] = directory;
 	}
 	read_main_file(&reader);
 	read_drop_ins(&reader);
+}
+
+/* The first ones have one more where it can't be divided. */
+static size_t share_of(size_t amount, size_t least, size_t index, size_t count)
+{
+	size_t share = amount / count + (index < amount % count);
+
+	return share < least ? least : share;
+}
+
+void config_share(struct config *config, size_t index, size_t count)
+{
+	struct quota_settings *quota = &config->quota;
+	size_t users = quota_user_connections(config->connections_max, quota);
+
+	config->connections_max = share_of(config->connections_max, 1, index, count);
+	quota->connections = share_of(users, 1, index, count);
+	quota->bytes = share_of(quota->bytes ? quota->bytes : QUOTA_USER_BYTES, USER_BYTES_MIN, index, count);
+	quota->opens = share_of(quota->opens ? quota->opens : QUOTA_USER_OPENS, 1, index, count);
 }

@@ -21,7 +21,12 @@ ROOMS = {
     "varlink": ("base", "kernel"),
     "libporter": ("base", "kernel"),
     "opener": ("base", "kernel", "record"),
-    "porterd": ("base", "kernel", "record", "varlink"),
+    "limits": ("base", "kernel"),
+    "serve": ("base", "kernel", "record", "limits"),
+    "services": ("base", "kernel", "record", "varlink", "limits", "serve"),
+    "handover": ("base", "kernel", "record", "serve"),
+    "crew": ("base", "kernel", "record", "serve"),
+    "porterd": ("base", "kernel", "record", "varlink", "limits", "serve", "services", "handover", "crew"),
     "bench": ("base", "kernel"),
     "porterctl": ("base", "kernel", "libporter", "bench"),
 }

@@ -5,9 +5,10 @@
  */
 #include <sys/socket.h>
 
+#include "handover/kept.h"
 #include "kernel/fdset.h"
-#include "porterd/handover.h"
-#include "porterd/kept.h"
+#include "serve/linger.h"
+#include "services/table.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_server.h"
 
@@ -15,20 +16,22 @@
 
 static void go_on(const struct kept *kept)
 {
-	const struct protocol *protocol = handover_find_protocol(kept);
-	struct server *server = fuzz_server();
+	const struct protocol *protocol = strcmp(kept->name, linger_protocol.name) == 0 && kept->type == linger_protocol.type ?
+						  &linger_protocol :
+						  service_find(kept->name, kept->type);
+	struct population *population = fuzz_server();
 	char *data = NULL;
 	size_t size = 0, n_fds = 0;
 	int pair[2];
 
-	fuzz_expect(kept->has_unsent || kept->unsent_size == 0);
+	fuzz_expect(kept->leftovers.has_unsent || kept->leftovers.unsent_size == 0);
 	fuzz_expect(kept->unread_descriptors <= FDSET_MAX);
 	if (!protocol || !protocol->restore)
 		return;
 	fuzz_socketpair(protocol->type, pair);
 	if (kept->cookie & 1)
 		(void)shutdown(pair[0], SHUT_RDWR);
-	(void)connection_restore(server, protocol, pair[1], kept);
+	(void)connection_restore(population, protocol, pair[1], &kept->leftovers, kept->unread_descriptors);
 	fuzz_server_run();
 	(void)fuzz_server_receive(pair[0], &data, &size, &n_fds);
 	fuzz_expect(n_fds == 0);

@@ -12,22 +12,25 @@
 
 #define ROUNDS_MAX 100000
 
-static struct server server;
+static struct daemon server;
+static struct manager manager;
 static struct recorder *recorder;
 
 void fuzz_server_open(const char *opener_path)
 {
-	struct server_options options = { .opener_path = opener_path };
+	const struct daemon_options options = { .config = config_default(), .opener_path = opener_path };
+	const char *what;
 
 	if (recorder)
 		return;
 	fuzz_expect(recorder_new_stderr(&recorder, "fuzz", fuzz_any_fd()) == 0);
-	fuzz_expect(server_open(&server, &options, recorder) == 0);
+	manager_init(&manager);
+	fuzz_expect(daemon_open(&server, &options, &manager.master, recorder, &what) == 0);
 }
 
-struct server *fuzz_server(void)
+struct population *fuzz_server(void)
 {
-	return &server;
+	return &server.population;
 }
 
 int fuzz_server_connect(const struct protocol *protocol)
@@ -35,7 +38,7 @@ int fuzz_server_connect(const struct protocol *protocol)
 	int pair[2];
 
 	fuzz_socketpair(protocol->type, pair);
-	fuzz_expect(connection_add(&server, protocol, pair[1]) == 0);
+	fuzz_expect(connection_add(&server.population, protocol, pair[1]) == 0);
 	return pair[0];
 }
 
@@ -61,8 +64,10 @@ void fuzz_server_run(void)
 
 void fuzz_server_check_idle(void)
 {
-	fuzz_expect(server.n_connections == 0 && !server.connections);
-	fuzz_expect(server.quota.limits[QUOTA_DESCRIPTORS].total == 0);
+	const struct population *population = &server.population;
+
+	fuzz_expect(population->n_connections == 0 && !population->connections.first);
+	fuzz_expect(population->quota.limits[QUOTA_DESCRIPTORS].total == 0);
 }
 
 bool fuzz_server_receive(int fd, char **data, size_t *size, size_t *n_fds)

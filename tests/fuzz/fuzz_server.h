@@ -4,14 +4,15 @@
  */
 #pragma once
 
-#include "porterd/connection.h"
-#include "porterd/server.h"
-#include "porterd/services.h"
+#include "porterd/daemon.h"
+#include "porterd/manager.h"
+#include "serve/connection.h"
+#include "services/protocols.h"
 
 /* Starts it, once. It asks the opener at `opener_path`. */
 void fuzz_server_open(const char *opener_path);
 
-struct server *fuzz_server(void);
+struct population *fuzz_server(void);
 
 /* Gives it an end of a socketpair; returns the other one. */
 int fuzz_server_connect(const struct protocol *protocol);

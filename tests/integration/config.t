@@ -139,6 +139,20 @@ def what_cannot_be_read_is_told():
 
 
 @test
+def who_does_not_read_is_waited_for_so_long_at_the_end():
+    for seconds in (1, 6):
+        with Configured({"porterd.conf": f"[Server]\nDrainTimeoutSec={seconds}\n"}) as program:
+            with program.connect() as client:
+                fill(client, b"x" * 65536)
+                begin = time.monotonic()
+                program.terminate()
+                equal(program.process.wait(seconds + PATIENCE), 0, "exit status")
+                took = time.monotonic() - begin
+        if not seconds - 0.2 < took < seconds + 2:
+            raise AssertionError(f"DrainTimeoutSec={seconds}: it took {took} s")
+
+
+@test
 def busy_polling_looks_before_it_sleeps():
     if WRAPPER:
         raise Skip("what is in front of the program sleeps by itself")

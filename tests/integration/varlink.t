@@ -76,7 +76,7 @@ def get_info():
 
 @test
 def descriptions_are_the_files():
-    files = {"org.varlink.service": "varlink", "io.porterd.Credentials": "porterd", "io.porterd.Files": "porterd"}
+    files = {"org.varlink.service": "varlink", "io.porterd.Credentials": "services", "io.porterd.Files": "services"}
     with Program(name="varlink") as program, program.connect() as client:
         for interface, room in files.items():
             text = open(os.path.join(SOURCE, "src", room, f"{interface}.varlink")).read()

@@ -198,6 +198,29 @@ def sigterm_does_not_wait_for_a_stopped_worker_for_ever():
 
 
 @test
+def the_supervisor_waits_as_long_as_the_setting_says():
+    """A client that reads nothing is waited for by its worker, and the supervisor waits for that one."""
+    for seconds in (1, 9):
+        with Manager() as manager, start(f"DrainTimeoutSec={seconds}\n") as program:
+            workers(program)
+            with program.connect() as client:
+                fill(client, b"x" * 65536)
+                begin = time.monotonic()
+                program.terminate()
+                manager.hear("STOPPING=1")
+                stopping = manager.told[-1][1]
+                # It waits for whoever does not listen.
+                while program.process.poll() is None and time.monotonic() < begin + seconds + PATIENCE:
+                    manager.hears("nothing that it says", 0.1)
+                took = time.monotonic() - begin
+            equal(program.process.poll(), 0, "exit status")
+            if not seconds - 0.2 < took < seconds + 2:
+                raise AssertionError(f"DrainTimeoutSec={seconds}: it took {took} s")
+            extended = int(re.search(r"EXTEND_TIMEOUT_USEC=(\d+)", stopping).group(1))
+            equal(seconds + 2 < extended / 1000000 < seconds + 15, True, f"so long it may take: {extended}")
+
+
+@test
 def workers_end_with_their_supervisor():
     with listening() as listener, Forked([("echo", listener)]) as porterd:
         pids = crew(porterd.pid)
@@ -284,7 +307,19 @@ def what_no_worker_can_begin_with_ends_all():
         status, errors = start_directly([listener.fileno()], ["echo"],
                                         [f"--config-dir={directory}", f"--opener=/{'x' * 200}"])
         equal(status, 1, "exit status")
-        equal("Can't start: File name too long" in errors and "ended with status 1" in errors, True, errors)
+        equal("Can't start: the way to the opener: File name too long" in errors and "ended with status 1" in errors, True, errors)
+
+
+@test
+def what_came_back_from_the_store_is_forgotten_there():
+    for count in (1, 2):
+        with Manager() as manager, listening() as listener, directory_with(f"[Server]\nWorkers={count}\n") as directory:
+            kept = os.memfd_create("kept")
+            status, errors = start_directly([listener.fileno(), kept], ["echo", "porterd-kept"],
+                                            [f"--config-dir={directory}", "--exit-idle=1"])
+            os.close(kept)
+            equal(status, 0, errors)
+            manager.hear("FDSTOREREMOVE=1\nFDNAME=porterd-kept")
 
 
 @test

@@ -182,8 +182,8 @@ STANDARD_NEVER = {"ExpectedMore", "ExpectedUpgrade"}
 @test
 def every_varlink_method_and_error_with_its_parameters():
     parts = sections(TEXTS["porterd-varlink.7"])
-    for directory, interface in (("varlink", "org.varlink.service"), ("porterd", "io.porterd.Credentials"),
-                                 ("porterd", "io.porterd.Files")):
+    for directory, interface in (("varlink", "org.varlink.service"), ("services", "io.porterd.Credentials"),
+                                 ("services", "io.porterd.Files")):
         described = re.sub(r"#.*", "", source("src", directory, f"{interface}.varlink"))
         written = [plain(line) for line in re.findall(r"^\*[A-Z]\w+\*\(.*?(?=\n\t)", parts[interface.upper()],
                                                       re.MULTILINE | re.DOTALL)]

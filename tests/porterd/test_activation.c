@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-#include "porterd/services.h"
+#include "services/protocols.h"
 #include "tests/base/unit.h"
 
 enum kind {

@@ -158,7 +158,7 @@ def shortcuts_connect_for_one_call():
 @test
 def every_error_of_the_interfaces_has_a_class():
     names = []
-    for path in ("src/porterd/io.porterd.Files.varlink", "src/varlink/org.varlink.service.varlink"):
+    for path in ("src/services/io.porterd.Files.varlink", "src/varlink/org.varlink.service.varlink"):
         with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
             text = file.read()
         interface = re.search(r"^interface (\S+)", text, re.MULTILINE).group(1)
@@ -294,7 +294,7 @@ def verbs_and_errors_are_those_of_the_library():
     for verb in verbs:
         equal(callable(getattr(porter, verb, None)), True, f"porter.{verb}")
         equal(verb == "connect" or callable(getattr(porter.Connection, verb, None)), True, f"porter.Connection.{verb}")
-    for path in ("porterd/io.porterd.Files", "porterd/io.porterd.Credentials", "varlink/org.varlink.service"):
+    for path in ("services/io.porterd.Files", "services/io.porterd.Credentials", "varlink/org.varlink.service"):
         for error in re.findall(r"^error (\w+)", source(f"{path}.varlink"), re.MULTILINE):
             equal(issubclass(getattr(porter, error, type(None)), porter.Error), True, f"porter.{error}")
 
