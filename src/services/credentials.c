@@ -148,7 +148,3 @@ const struct varlink_interface credentials_interface = {
 			{ 0 },
 		},
 };
-
-static const struct varlink_interface *const packet_interfaces[] = { &credentials_interface, NULL };
-
-const struct varlink_service porterd_packet_service = { .interfaces = packet_interfaces };

@@ -10,28 +10,11 @@
 #include "serve/connection.h"
 #include "serve/linger.h"
 #include "services/caller.h"
+#include "services/known.h"
 #include "services/protocols.h"
 
 /* Replies to pipelined calls are gathered up to about so many bytes. */
 #define GATHER_MAX (64UL * 1024UL)
-
-/* Calls and replies longer than these are not kept for the next time. */
-#define STEADY_CALL_MAX 256UL
-#define STEADY_REPLY_MAX 4096UL
-
-/* A call that is answered the same way each time on this connection, and its reply, both as on the wire. */
-struct steady {
-	size_t call_size, reply_size;
-	char bytes[];
-};
-
-/* The last call that was answered with descriptors, as on the wire and parsed: who asks for a file again does so in
- * the same words. */
-struct asked {
-	struct varlink_known call;
-	size_t size;
-	char text[];
-};
 
 /* What a connection needs from its first byte on. Many a client connects long before it asks, or never does. */
 struct varlink_stream {
@@ -43,11 +26,8 @@ struct varlink_stream {
 	size_t fds_at;
 	struct varlink_call call;
 	struct caller caller;
-	/* The call that is being run, and the last one that was steady. */
-	const char *text;
-	size_t text_size;
-	struct steady *steady;
-	struct asked *asked;
+	struct known_text text; /* of the call that is being run: still in the input, as nothing is received meanwhile */
+	struct known known;
 };
 
 static struct varlink_stream *stream_of(const struct connection *connection)
@@ -58,52 +38,6 @@ static struct varlink_stream *stream_of(const struct connection *connection)
 static struct unread *unread_of(const struct varlink_stream *stream)
 {
 	return &stream->connection->population->unread;
-}
-
-static const struct varlink_interface *const interfaces[] = {
-	&varlink_service_interface,
-	&credentials_interface,
-	&files_interface,
-	NULL,
-};
-
-const struct varlink_service porterd_service = {
-	.vendor = "porterd",
-	.product = "porterd",
-	.version = PACKAGE_VERSION,
-	.url = "man:porterd(8)",
-	.interfaces = interfaces,
-};
-
-static void forget_asked(struct varlink_stream *stream)
-{
-	if (stream->asked)
-		varlink_known_clear(&stream->asked->call);
-	free(TAKE_POINTER(stream->asked));
-}
-
-static bool is_asked_again(const struct varlink_stream *stream)
-{
-	const struct asked *asked = stream->asked;
-
-	return asked && asked->size == stream->text_size && memcmp(asked->text, stream->text, asked->size) == 0;
-}
-
-/* Keeps the call that is run. Its text is still in the input: nothing is received while it is pending. */
-static void keep_asked(struct varlink_stream *stream)
-{
-	if (stream->text_size > STEADY_CALL_MAX || is_asked_again(stream))
-		return;
-	forget_asked(stream);
-	stream->asked = malloc(sizeof(*stream->asked) + stream->text_size);
-	if (!stream->asked)
-		return;
-	if (!varlink_known_keep(&stream->asked->call, &stream->call)) {
-		free(TAKE_POINTER(stream->asked));
-		return;
-	}
-	stream->asked->size = stream->text_size;
-	memcpy(stream->asked->text, stream->text, stream->text_size);
 }
 
 static void drop_fds(struct varlink_stream *stream)
@@ -128,31 +62,7 @@ static void varlink_stream_clear(struct connection *connection)
 	varlink_input_clear(&stream->input);
 	varlink_output_clear(&stream->output);
 	drop_fds(stream);
-	free(TAKE_POINTER(stream->steady));
-	forget_asked(stream);
-}
-
-/* Keeps the call that is run and the reply to it. */
-static void keep_steady(struct varlink_stream *stream, const char *reply, size_t size)
-{
-	if (stream->text_size > STEADY_CALL_MAX || size > STEADY_REPLY_MAX)
-		return;
-	free(stream->steady);
-	stream->steady = malloc(sizeof(*stream->steady) + stream->text_size + size);
-	if (!stream->steady)
-		return;
-	stream->steady->call_size = stream->text_size;
-	stream->steady->reply_size = size;
-	memcpy(stream->steady->bytes, stream->text, stream->text_size);
-	memcpy(stream->steady->bytes + stream->text_size, reply, size);
-}
-
-static bool is_steady(const struct varlink_stream *stream)
-{
-	const struct steady *steady = stream->steady;
-
-	return steady && steady->call_size == stream->text_size &&
-	       memcmp(steady->bytes, stream->text, stream->text_size) == 0;
+	known_clear(&stream->known);
 }
 
 /* The descriptors of the reply that begins there. One such reply at a time: the next call is run when this one has
@@ -176,7 +86,7 @@ static int queue_reply(struct varlink_call *call, json_t *reply, struct fdset *f
 	int r = varlink_output_add(&stream->output, reply, true);
 
 	if (r >= 0 && call->steady)
-		keep_steady(stream, stream->output.data + at, stream->output.end - at);
+		known_keep_reply(&stream->known, &stream->text, stream->output.data + at, stream->output.end - at);
 	return r < 0 || !fds ? r : queue_fds(stream, at, fds);
 }
 
@@ -187,7 +97,7 @@ static int queue_text(struct varlink_call *call, const char *text, size_t size, 
 	int r = varlink_output_copy(&stream->output, text, size);
 
 	if (r >= 0)
-		keep_asked(stream);
+		known_keep_call(&stream->known, &stream->text, &stream->call);
 	return r < 0 || !fds ? r : queue_fds(stream, at, fds);
 }
 
@@ -261,6 +171,21 @@ static int send_output(struct varlink_stream *stream)
 	return 0;
 }
 
+static int run_call(struct varlink_stream *stream)
+{
+	const struct varlink_known *known;
+	const char *reply;
+	size_t size;
+
+	reply = known_find_reply(&stream->known, &stream->text, &size);
+	if (reply)
+		return varlink_output_copy(&stream->output, reply, size);
+	known = known_find_call(&stream->known, &stream->text);
+	if (known)
+		return varlink_dispatch_known(&stream->call, known);
+	return varlink_dispatch(&stream->call, stream->text.data, stream->text.size);
+}
+
 /* Runs the calls that are there. 0: no whole one is left, or one is pending; 1: replies are to be sent before the
  * next; or why the connection is to be closed. */
 static int run_calls(struct varlink_stream *stream)
@@ -273,19 +198,13 @@ static int run_calls(struct varlink_stream *stream)
 		if (stream->fds || stream->output.end - stream->output.begin >= GATHER_MAX)
 			return 1;
 
-		r = varlink_input_next(&stream->input, &stream->text, &stream->text_size);
+		r = varlink_input_next(&stream->input, &stream->text.data, &stream->text.size);
 		if (r == 0)
 			return 0;
 		if (r > 0) {
 			patience_end(&population->patience, &stream->connection->patience);
 			population->counts.of[COUNT_REQUESTS]++;
-			if (is_steady(stream))
-				r = varlink_output_copy(&stream->output, stream->steady->bytes + stream->text_size,
-							stream->steady->reply_size);
-			else if (is_asked_again(stream))
-				r = varlink_dispatch_known(&stream->call, &stream->asked->call);
-			else
-				r = varlink_dispatch(&stream->call, stream->text, stream->text_size);
+			r = run_call(stream);
 		}
 		if (r == -EBADMSG || r == -EMSGSIZE)
 			population->counts.of[COUNT_MALFORMED]++;
@@ -446,7 +365,7 @@ static int varlink_stream_save(struct connection *connection, struct leftovers *
 	end = stream->input.data + stream->input.end;
 	left->unread = stream->input.data + stream->input.begin;
 	if (stream->call.pending || stream->fds)
-		left->unread = stream->text;
+		left->unread = stream->text.data;
 	left->unread_size = (size_t)(end - left->unread);
 	return 0;
 }
@@ -464,18 +383,7 @@ static int varlink_stream_restore(struct connection *connection, const struct le
 			varlink_output_copy(&stream->output, left->unsent, left->unsent_size) < 0))
 		return -ENOMEM;
 
-	for (size_t done = 0; done < left->unread_size;) {
-		size_t room, size = left->unread_size - done;
-		void *data = varlink_input_room(&stream->input, &room);
-
-		if (!data)
-			return room == 0 ? -EBADMSG : -ENOMEM;
-		size = MIN_OF(size, room);
-		memcpy(data, left->unread + done, size);
-		varlink_input_received(&stream->input, size);
-		done += size;
-	}
-	return 0;
+	return varlink_input_add(&stream->input, left->unread, left->unread_size);
 }
 
 const struct protocol varlink_stream_protocol = {

@@ -76,6 +76,23 @@ void varlink_input_received(struct varlink_input *input, size_t size)
 		varlink_input_clear(input);
 }
 
+int varlink_input_add(struct varlink_input *input, const void *data, size_t size)
+{
+	while (size > 0) {
+		size_t room, part;
+		void *to = varlink_input_room(input, &room);
+
+		if (!to)
+			return room == 0 ? -EBADMSG : -ENOMEM;
+		part = MIN_OF(size, room);
+		memcpy(to, data, part);
+		varlink_input_received(input, part);
+		data = (const char *)data + part;
+		size -= part;
+	}
+	return 0;
+}
+
 int varlink_input_next(struct varlink_input *input, const char **ret, size_t *ret_size)
 {
 	char *end = NULL;

@@ -28,6 +28,9 @@ void varlink_input_clear(struct varlink_input *input);
 void *varlink_input_room(struct varlink_input *input, size_t *ret_room);
 void varlink_input_received(struct varlink_input *input, size_t size);
 
+/* Adds what was received before, by somebody else. 0; -EBADMSG: it holds a message longer than allowed; -ENOMEM. */
+int varlink_input_add(struct varlink_input *input, const void *data, size_t size);
+
 /* The next whole message, without its NUL; valid until the next call with this input.
  * 1: there is one; 0: more bytes are needed; -EMSGSIZE: it is longer than allowed. */
 int varlink_input_next(struct varlink_input *input, const char **ret, size_t *ret_size);
