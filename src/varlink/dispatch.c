@@ -122,12 +122,12 @@ static bool value_has_type(const json_t *value, enum varlink_type type)
 
 	switch (type) {
 	case VARLINK_STRING:
-		return json_is_string(value);
+		return varlink_string(value);
 	case VARLINK_STRINGS:
 		if (!json_is_array(value))
 			return false;
 		json_array_foreach(value, i, element)
-			if (!json_is_string(element))
+			if (!varlink_string(element))
 				return false;
 		return true;
 	}

@@ -4,6 +4,8 @@
  */
 #include "varlink/message.h"
 
+#include "varlink/beyond.h"
+
 #define CHUNK 4096UL
 
 /* Buffers of the first size are needed for a moment only and come and go with each call, so the last ones that were
@@ -243,8 +245,27 @@ static json_t *read_object(const char *text, size_t size)
 
 	json_set_alloc_funcs(allocate, free);
 	reading = true;
-	message = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	message = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	reading = false;
+	return message;
+}
+
+/* The library did not read it: because it is wrong, or because something in it, that may be of no matter, is beyond what
+ * it holds. */
+static json_t *read_beyond(const char *text, size_t size)
+{
+	_cleanup_free_ char *copy = malloc(size + 1);
+	json_t *message = NULL;
+
+	if (!copy) {
+		was_short = true;
+		return NULL;
+	}
+	memcpy(copy, text, size);
+	for (unsigned no_nul = 0; no_nul < 2 && !message && !was_short; no_nul++) {
+		beyond_replace(copy, size, no_nul);
+		message = read_object(copy, size);
+	}
 	return message;
 }
 
@@ -256,6 +277,8 @@ int varlink_message_parse(const char *text, size_t size, json_t **ret)
 		return -EBADMSG;
 
 	message = read_object(text, size);
+	if (!message && !was_short)
+		message = read_beyond(text, size);
 	if (was_short) {
 		was_short = false;
 		return -ENOMEM;
@@ -265,6 +288,13 @@ int varlink_message_parse(const char *text, size_t size, json_t **ret)
 
 	*ret = TAKE_POINTER(message);
 	return 0;
+}
+
+const char *varlink_string(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
 static int read_flag(const json_t *value, bool *ret)
@@ -285,7 +315,7 @@ int varlink_envelope_read(json_t *message, struct varlink_envelope *ret)
 
 	json_object_foreach(message, key, value) {
 		if (strcmp(key, "method") == 0) {
-			envelope.method = json_string_value(value);
+			envelope.method = varlink_string(value);
 		} else if (strcmp(key, "parameters") == 0) {
 			if (!json_is_object(value) && !json_is_null(value))
 				return -EBADMSG;

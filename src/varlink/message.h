@@ -60,6 +60,9 @@ void varlink_output_sent(struct varlink_output *output, size_t size);
  * -EBADMSG: it is not such an object. -ENOMEM. Sets the JSON library's functions to allocate, to know of the latter. */
 int varlink_message_parse(const char *text, size_t size, json_t **ret);
 
+/* The text of a string, unless it has U+0000 in it, which no name has and C can't say: NULL, as for what is no string. */
+const char *varlink_string(const json_t *value);
+
 /* A call's envelope. Strings and parameters belong to the object that it was read from. */
 struct varlink_envelope {
 	const char *method;

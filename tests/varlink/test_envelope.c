@@ -65,15 +65,29 @@ static const struct text texts[] = {
 	{ "{\"a\":\"\xf4\x90\x80\x80\"}", -EBADMSG },
 	{ "{\"a\":\"\x80\"}", -EBADMSG },
 	{ "{\"\xff\":1}", -EBADMSG },
-	{ "{\"a\":\"\\ud834\"}", -EBADMSG },
-	/* A NUL in a string would hide its rest from C. */
-	{ "{\"a\":\"\\u0000\"}", -EBADMSG },
-	{ "{\"a\\u0000b\":1}", -EBADMSG },
-	/* Numbers that do not fit are no numbers. */
-	{ "{\"a\":9223372036854775808}", -EBADMSG },
-	{ "{\"a\":-9223372036854775809}", -EBADMSG },
-	{ "{\"a\":999999999999999999999999999999999999}", -EBADMSG },
-	{ "{\"a\":1e400}", -EBADMSG },
+	/* Valid, and beyond what the library holds. */
+	{ "{\"a\":\"\\ud834\"}", 0 },
+	{ "{\"a\":\"\\udd1e\\ud834\"}", 0 },
+	{ "{\"a\\ud834\":[]}", 0 },
+	{ "{\"a\":\"\\u0000\"}", 0 },
+	{ "{\"a\\u0000b\":1,\"c\":\"\\u0000\"}", 0 },
+	{ "{\"a\":9223372036854775808}", 0 },
+	{ "{\"a\":-9223372036854775809}", 0 },
+	{ "{\"a\":999999999999999999999999999999999999}", 0 },
+	{ "{\"a\":1e400,\"b\":[-1E+999,9e999,1.5e1000000000000000000]}", 0 },
+	{ "{\"a\":1e-400}", 0 },
+	/* Nothing of this is a number or a string by having such a neighbour. */
+	{ "{\"a\":01e400}", -EBADMSG },
+	{ "{\"a\":1e400,\"b\":1.}", -EBADMSG },
+	{ "{\"a\":1e400,\"b\":1e}", -EBADMSG },
+	{ "{\"a\":1e400e400}", -EBADMSG },
+	{ "{\"a\":-}", -EBADMSG },
+	{ "{\"a\":99999999999999999999.}", -EBADMSG },
+	{ "{\"a\":\"\\u0000\\u00g0\"}", -EBADMSG },
+	{ "{\"a\":\"\\u0000\\u00\"}", -EBADMSG },
+	{ "{\"a\":\"\\u0000", -EBADMSG },
+	{ "{\"a\":1e400", -EBADMSG },
+	{ "{\"a\\u0000\":1,\"a\\ufffd\":1}", -EBADMSG },
 };
 
 /* In memory of just that size, so that a sanitizer sees a read beyond it. */
@@ -94,6 +108,30 @@ static int parse(const char *text, size_t size)
 START_TEST(messages_are_objects)
 {
 	ck_assert_msg(parse(texts[_i].text, strlen(texts[_i].text)) == texts[_i].result, "'%s'", texts[_i].text);
+}
+END_TEST
+
+/* What they are then: none of the values that a parameter can have. */
+START_TEST(what_is_beyond_is_no_value)
+{
+	static const char text[] = "{\"real\":1e400,\"whole\":-18446744073709551615,\"long\":%0*d,\"nul\":\"web-key\\u0000x\","
+				   "\"half\":\"a\\ud834b\",\"both\":\"\\\\u0000\",\"in\":\"1e400 99999999999999999999\","
+				   "\"least\":-9223372036854775808}";
+	char message[2000];
+	json_t *object;
+
+	(void)snprintf(message, sizeof(message), text, 600, 1);
+	strstr(message, "\"long\":0")[7] = '1';
+	ck_assert_int_eq(varlink_message_parse(message, strlen(message), &object), 0);
+	ck_assert(json_is_real(json_object_get(object, "real")));
+	ck_assert(json_is_real(json_object_get(object, "whole")));
+	ck_assert(json_is_real(json_object_get(object, "long")));
+	ck_assert_ptr_null(varlink_string(json_object_get(object, "nul")));
+	ck_assert_ptr_null(varlink_string(json_object_get(object, "half")));
+	ck_assert_str_eq(varlink_string(json_object_get(object, "both")), "\\u0000");
+	ck_assert_str_eq(varlink_string(json_object_get(object, "in")), "1e400 99999999999999999999");
+	ck_assert(json_integer_value(json_object_get(object, "least")) == INT64_MIN);
+	json_decref(object);
 }
 END_TEST
 
@@ -255,6 +293,7 @@ int main(void)
 {
 	const struct unit_test tests[] = {
 		UNIT_LOOP(messages_are_objects, ELEMENTSOF(texts)),
+		UNIT_TEST(what_is_beyond_is_no_value),
 		UNIT_TEST(cut_messages_are_none),
 		UNIT_LOOP(levels_are_counted, 4),
 		UNIT_TEST(breadth_is_not_depth),
