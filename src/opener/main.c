@@ -17,8 +17,8 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "kernel/host.h"
-#include "opener/opener.h"
-#include "opener/policy.h"
+#include "opener/serving/opener.h"
+#include "opener/policy/policy.h"
 #include "record/message_id.h"
 #include "record/record.h"
 

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "kernel/identity.h"
-#include "opener/policy_raw.h"
+#include "opener/policy/raw.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FILES_MAX 4

@@ -2,7 +2,7 @@
  *
  * Deliver=copy again and again: what receivers do not close has a bound.
  */
-#include "opener/copies.h"
+#include "opener/opening/copies.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
  *
  * Opening what a grant names.
  */
-#include "opener/open.h"
+#include "opener/opening/open.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@
 
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
-#include "opener/examine.h"
+#include "opener/opening/examine.h"
 
 void opened_init(struct opened *opened)
 {

@@ -12,7 +12,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 #include "kernel/identity.h"
-#include "opener/policy_raw.h"
+#include "opener/policy/raw.h"
 
 #define DESCRIPTION_MAX 1024
 #define UNIT_NAME_MAX 255

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 #include "record/record.h"
 
 /* porterd has one connection, and each of its per-client instances one: systemd starts up to 4,096 of those. */

@@ -2,7 +2,7 @@
  *
  * Copies that clients have not closed yet.
  */
-#include "opener/copies.h"
+#include "opener/opening/copies.h"
 
 #include <stdint.h>
 #include <sys/inotify.h>

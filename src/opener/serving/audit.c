@@ -2,7 +2,7 @@
  *
  * One record in the journal for each file that was granted or refused to a client.
  */
-#include "opener/audit.h"
+#include "opener/serving/audit.h"
 
 #include <sys/sysmacros.h>
 

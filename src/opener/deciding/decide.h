@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "kernel/identity.h"
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 
 struct decision {
 	bool permitted;

@@ -2,7 +2,7 @@
  *
  * A peer: one connection of porterd.
  */
-#include "opener/peer.h"
+#include "opener/serving/peer.h"
 
 #include <sys/epoll.h>
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 #include "record/record.h"
 
 /* Reads the first one; sections with errors are never granted. 0 with *ret owned by the caller, or -errno. */

@@ -10,7 +10,7 @@
 
 #include "kernel/fdset.h"
 #include "kernel/identity.h"
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 
 /* As many as are kept at a time, each with a descriptor. */
 #define PLACES_MAX 8

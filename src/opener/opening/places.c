@@ -2,7 +2,7 @@
  *
  * Where one request looks for files.
  */
-#include "opener/places.h"
+#include "opener/opening/places.h"
 
 #include <fcntl.h>
 #include <limits.h>

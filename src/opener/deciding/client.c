@@ -2,7 +2,7 @@
  *
  * The client behind a request.
  */
-#include "opener/client.h"
+#include "opener/deciding/client.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

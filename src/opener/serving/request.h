@@ -10,12 +10,12 @@
 
 #include "base/opener_wire.h"
 #include "kernel/fdset.h"
-#include "opener/clients.h"
-#include "opener/copies.h"
-#include "opener/open.h"
-#include "opener/places.h"
-#include "opener/policy.h"
-#include "opener/refusals.h"
+#include "opener/deciding/clients.h"
+#include "opener/opening/copies.h"
+#include "opener/opening/open.h"
+#include "opener/opening/places.h"
+#include "opener/policy/policy.h"
+#include "opener/serving/refusals.h"
 #include "record/record.h"
 
 /* The largest packet that can be a request. */

@@ -2,11 +2,11 @@
  *
  * The policy as a whole: files to sections, sections to grants, and looking one up.
  */
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 
 #include <stdarg.h>
 
-#include "opener/policy_raw.h"
+#include "opener/policy/raw.h"
 
 const char *const policy_key_names[N_KEYS] = {
 	[KEY_DESCRIPTION] = "Description",

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "opener/open.h"
+#include "opener/opening/open.h"
 
 /* Notes the result and why, as in printf(3); returns the result. */
 enum opener_result opened_refuse(struct opened *opened, enum opener_result result, const char *format, ...)

@@ -16,7 +16,7 @@
 #include "base/write_all.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
-#include "opener/policy_raw.h"
+#include "opener/policy/raw.h"
 
 /* libeconf reads into a buffer of BUFSIZ (8,192) bytes. */
 #define LINE_SIZE_MAX 8000

@@ -2,7 +2,7 @@
  *
  * Is a pinned file what its grant means, and would opening it give away more than the grant says?
  */
-#include "opener/examine.h"
+#include "opener/opening/examine.h"
 
 #include <limits.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  *
  * How fast one user's refusals are recorded.
  */
-#include "opener/refusals.h"
+#include "opener/serving/refusals.h"
 
 #include <inttypes.h>
 

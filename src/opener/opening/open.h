@@ -6,8 +6,8 @@
 
 #include "base/opener_wire.h"
 #include "kernel/identity.h"
-#include "opener/places.h"
-#include "opener/policy.h"
+#include "opener/opening/places.h"
+#include "opener/policy/policy.h"
 
 #define OPEN_REASON_SIZE 256
 

@@ -2,7 +2,7 @@
  *
  * Reading the policy, and telling of it.
  */
-#include "opener/policy_reload.h"
+#include "opener/policy/reload.h"
 
 #include "record/message_id.h"
 

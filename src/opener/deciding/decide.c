@@ -2,7 +2,7 @@
  *
  * The decision: does this grant permit this client?
  */
-#include "opener/decide.h"
+#include "opener/deciding/decide.h"
 
 #define REFUSE(why) ((struct decision){ .permitted = false, .reason = (why) })
 

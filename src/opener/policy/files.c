@@ -14,7 +14,7 @@
 #include "base/drop_ins.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"
-#include "opener/policy_raw.h"
+#include "opener/policy/raw.h"
 
 #define MAIN_FILE "files.conf"
 #define DROP_IN_DIRECTORY "files.conf.d"

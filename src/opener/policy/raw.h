@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 
 enum policy_key {
 	KEY_DESCRIPTION,

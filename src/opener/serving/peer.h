@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "opener/request.h"
+#include "opener/serving/request.h"
 
 struct peer;
 

@@ -2,7 +2,7 @@
  *
  * The opener at work: who may connect, when to read the policy anew, when to stop, what to tell.
  */
-#include "opener/opener.h"
+#include "opener/serving/opener.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "kernel/sockopt.h"
-#include "opener/peer.h"
-#include "opener/policy_reload.h"
+#include "opener/serving/peer.h"
+#include "opener/policy/reload.h"
 #include "record/message_id.h"
 
 #define PAUSE_USEC (100 * USEC_PER_MSEC)

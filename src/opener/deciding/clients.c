@@ -8,7 +8,7 @@
  * a chown by root), and who connected. These do, and are asked for each request: whether that process is there, and
  * its unit, because a process can be moved to another.
  */
-#include "opener/clients.h"
+#include "opener/deciding/clients.h"
 
 #include <stdint.h>
 

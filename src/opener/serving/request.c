@@ -2,13 +2,13 @@
  *
  * Requests of porterd: a table of operations, and strict checks before any of them is reached.
  */
-#include "opener/request.h"
+#include "opener/serving/request.h"
 
 #include "base/clock.h"
-#include "opener/audit.h"
-#include "opener/decide.h"
-#include "opener/examine.h"
-#include "opener/open.h"
+#include "opener/serving/audit.h"
+#include "opener/deciding/decide.h"
+#include "opener/opening/examine.h"
+#include "opener/opening/open.h"
 
 #define REASON_UNKNOWN "the policy has no such file"
 #define REASON_UNRECORDED "the journal takes no records, without which it may not be opened"

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "opener/open.h"
+#include "opener/opening/open.h"
 #include "record/record.h"
 
 struct audit_entry {

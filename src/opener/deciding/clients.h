@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "opener/client.h"
+#include "opener/deciding/client.h"
 
 /* As many as are kept, each with up to two descriptors. */
 #define CLIENTS_KEPT 64
