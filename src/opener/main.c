@@ -183,6 +183,7 @@ static int check_policy(struct recorder *recorder, const struct options *options
 	_cleanup_(cleanup_policy) struct policy *policy = NULL;
 	_cleanup_free_ char *real = NULL;
 	struct policy_source source;
+	char counts[POLICY_COUNTS_SIZE];
 	int r = find_directories(recorder, options, &real, &source);
 
 	if (r >= 0)
@@ -192,7 +193,8 @@ static int check_policy(struct recorder *recorder, const struct options *options
 		report(recorder, NULL, "The policy can't be read: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	printf("%zu files may be granted, %zu never\n", policy->n_granted, policy->n_grants - policy->n_granted);
+	policy_write_counts(policy, counts);
+	printf("%s\n", counts);
 	if (fflush(stdout) != 0)
 		return EXIT_FAILURE;
 	return policy->n_errors > 0 ? EX_CONFIG : EXIT_SUCCESS;

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 
 #include "kernel/identity.h"
-#include "opener/policy/raw.h"
+#include "opener/policy/compile.h"
+#include "opener/policy/parse.h"
+#include "opener/policy/policy.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FILES_MAX 4

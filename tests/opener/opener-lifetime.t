@@ -195,10 +195,10 @@ def checked(directory):
 def a_policy_is_checked_before_it_is_in_force():
     with some_file() as file, Opener(grant("key", file.name)) as opener:
         directory = opener.path(".")
-        equal(checked(directory), (0, "1 files may be granted, 0 never\n", ""))
+        equal(checked(directory), (0, "1 file may be granted, 0 never\n", ""))
         opener.write_policy(grant("key", file.name) + "[wrong]\nPath=relative\nAllowUser=0\n")
         status, counts, said = checked(directory)
-        equal((status, counts), (78, "1 files may be granted, 1 never\n"))
+        equal((status, counts), (78, "1 file may be granted, 1 never\n"))
         contains(said, f"{opener.path('files.conf')}:6: [wrong] Path=: ")
         os.chmod(opener.path("files.conf"), 0o666)
         status, counts, said = checked(directory)

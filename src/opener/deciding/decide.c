@@ -4,6 +4,8 @@
  */
 #include "opener/deciding/decide.h"
 
+#include "base/macro.h"
+
 #define REFUSE(why) ((struct decision){ .permitted = false, .reason = (why) })
 
 static bool has_user(const struct grant *grant, uid_t uid)

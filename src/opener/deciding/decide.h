@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "kernel/identity.h"
-#include "opener/policy/policy.h"
+#include "opener/policy/grant.h"
 
 struct decision {
 	bool permitted;

@@ -4,14 +4,8 @@
  */
 #pragma once
 
-#include "opener/opening/open.h"
-
-/* Notes the result and why, as in printf(3); returns the result. */
-enum opener_result opened_refuse(struct opened *opened, enum opener_result result, const char *format, ...)
-	_printf_(3, 4);
-
-/* The same for a system call that failed with -errno. */
-enum opener_result opened_fail(struct opened *opened, const char *what, int error);
+#include "opener/opening/opened.h"
+#include "opener/opening/places.h"
 
 /* Looks at the pinned file (an O_PATH fd) of a grant for this client; `place` as of places_pin(). OPENER_OK or the
  * refusal. */

@@ -13,16 +13,6 @@
 #include "kernel/pin.h"
 #include "opener/opening/examine.h"
 
-void opened_init(struct opened *opened)
-{
-	*opened = (struct opened){ .fd = -EBADF, .result = OPENER_OK };
-}
-
-void opened_clear(struct opened *opened)
-{
-	fd_close(TAKE_FD(opened->fd));
-}
-
 static int access_flags(enum grant_access access)
 {
 	static const int flags[] = {

@@ -14,8 +14,9 @@
 #include "kernel/host.h"
 #include "kernel/pin.h"
 
-void places_init(struct places *places)
+void places_init(struct places *places, struct known_mount *mount)
 {
+	places->mount = mount;
 	places->next = 0;
 	fdset_init(&places->pins);
 	for (size_t i = 0; i < ELEMENTSOF(places->places); i++)
@@ -46,24 +47,22 @@ static struct place *find(struct places *places, const char *path, size_t length
 	return NULL;
 }
 
-/* A mount keeps its file system, and its number, since Linux 6.8, is never another's: so the last one need not be looked
- * at again. */
-static int mount_has_plain_modes(int fd, const struct statx *status)
+/* As of pin_has_plain_modes(). */
+static int has_plain_modes(int fd, const struct statx *status, struct known_mount *mount)
 {
-	static uint64_t plain_mount;
-	bool known = status->stx_mask & STATX_MNT_ID_UNIQUE;
+	bool unique = status->stx_mask & STATX_MNT_ID_UNIQUE;
 	int r;
 
-	if (known && status->stx_mnt_id == plain_mount)
+	if (unique && status->stx_mnt_id == mount->plain)
 		return 1;
 	r = pin_has_plain_modes(fd);
-	if (r > 0 && known)
-		plain_mount = status->stx_mnt_id;
+	if (r > 0 && unique)
+		mount->plain = status->stx_mnt_id;
 	return r;
 }
 
 /* Opens the directory, if it is guarded: 1; 0: it is not; or -errno. */
-static int place_open(struct place *place, const char *path, size_t length)
+static int place_open(struct place *place, const char *path, size_t length, struct known_mount *mount)
 {
 	char parent[PATH_MAX];
 	struct statx status;
@@ -83,7 +82,7 @@ static int place_open(struct place *place, const char *path, size_t length)
 	else if (status.stx_uid != 0 || (status.stx_mode & 022) != 0)
 		r = 0;
 	else
-		r = mount_has_plain_modes(place->fd, &status);
+		r = has_plain_modes(place->fd, &status, mount);
 	if (r <= 0) {
 		place_drop(place);
 		return r;
@@ -107,7 +106,7 @@ static struct place *find_or_open(struct places *places, const char *path, size_
 	}
 	place = &places->places[places->next++ % ELEMENTSOF(places->places)];
 	place_drop(place);
-	return place_open(place, path, length) > 0 ? place : NULL;
+	return place_open(place, path, length, places->mount) > 0 ? place : NULL;
 }
 
 int places_pin(struct places *places, const struct grant *grant, struct place **ret_place)

@@ -6,11 +6,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "kernel/fdset.h"
 #include "kernel/identity.h"
-#include "opener/policy/policy.h"
+#include "opener/policy/grant.h"
 
 /* As many as are kept at a time, each with a descriptor. */
 #define PLACES_MAX 8
@@ -26,13 +27,21 @@ struct place {
 	bool open_to_root; /* root as a client reaches it without a capability */
 };
 
+/* What outlives a request: the mount that was last seen to have plain modes. A mount keeps its file system, and its
+ * number, since Linux 6.8, is never another's: it need not be looked at again. All zero at first. */
+struct known_mount {
+	uint64_t plain; /* 0: none */
+};
+
 struct places {
 	struct place places[PLACES_MAX];
+	struct known_mount *mount;
 	size_t next; /* to be replaced */
 	struct fdset pins; /* of files that are open by now; owned. To close all of them later is cheaper */
 };
 
-void places_init(struct places *places);
+/* The mount is the caller's, and must live as long. */
+void places_init(struct places *places, struct known_mount *mount);
 void places_clear(struct places *places);
 
 /* Pins what a grant names, as pin_open() does. Where it lies in a guarded directory, *ret_place is that, until this

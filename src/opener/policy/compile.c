@@ -3,19 +3,19 @@
  * From a section's texts to a grant: each value is checked, and names of users and groups are looked up here,
  * once, so that no request ever waits for a directory server.
  */
-#include <ctype.h>
+#include "opener/policy/compile.h"
+
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/unit_name.h"
 #include "base/utf8.h"
 #include "kernel/identity.h"
-#include "opener/policy/raw.h"
 
 #define DESCRIPTION_MAX 1024
-#define UNIT_NAME_MAX 255
 #define BLANKS " \t"
 
 struct compiler {
@@ -175,28 +175,9 @@ static bool compile_id(struct compiler *compiler, enum policy_key key, const cha
 	return true;
 }
 
-/* A unit that processes can be in: NAME.service, NAME@INSTANCE.service, or a scope. */
-static bool unit_is_valid(const char *word)
-{
-	const char *suffix = strrchr(word, '.'), *at = strchr(word, '@');
-
-	if (!suffix || suffix == word || strlen(word) > UNIT_NAME_MAX)
-		return false;
-	if (strcmp(suffix, ".service") != 0 && strcmp(suffix, ".scope") != 0 && strcmp(suffix, ".socket") != 0 &&
-	    strcmp(suffix, ".mount") != 0 && strcmp(suffix, ".swap") != 0)
-		return false;
-	/* A template without instance runs nothing, and matches none of its instances. */
-	if (at && (at == word || at + 1 == suffix))
-		return false;
-	for (; *word; word++)
-		if (!isalnum((unsigned char)*word) && !strchr(":-_.\\@", *word))
-			return false;
-	return true;
-}
-
 static int compile_unit(struct compiler *compiler, const char *word, char **ret)
 {
-	if (!unit_is_valid(word)) {
+	if (!unit_name_is_valid(word, strlen(word))) {
 		VALUE_ERROR(compiler, KEY_ALLOW_UNIT, "\"%.256s\" is not the full name of a unit that processes "
 			    "run in, such as nginx.service or getty@tty1.service", word);
 		return 0;
@@ -297,12 +278,6 @@ static void check_combination(struct compiler *compiler)
 
 int policy_compile_section(struct raw_policy *raw, struct raw_section *section, struct grant *ret)
 {
-	static const char *const accesses[] = {
-		[GRANT_READ] = "read",
-		[GRANT_WRITE] = "write",
-		[GRANT_READ_WRITE] = "read-write",
-		[GRANT_APPEND] = "append",
-	};
 	static const char *const types[] = {
 		[GRANT_REGULAR] = "regular",
 		[GRANT_DEVICE] = "device",
@@ -327,8 +302,8 @@ int policy_compile_section(struct raw_policy *raw, struct raw_section *section, 
 	if (r < 0)
 		return r;
 
-	ret->access = (enum grant_access)compile_word(&compiler, KEY_ACCESS, accesses, ELEMENTSOF(accesses),
-						      GRANT_READ);
+	ret->access = (enum grant_access)compile_word(&compiler, KEY_ACCESS, grant_access_words,
+						      N_GRANT_ACCESSES, GRANT_READ);
 	ret->type = (enum grant_type)compile_word(&compiler, KEY_TYPE, types, ELEMENTSOF(types), GRANT_REGULAR);
 	ret->copy = compile_word(&compiler, KEY_DELIVER, deliveries, ELEMENTSOF(deliveries), 0) == 1;
 	compile_boolean(&compiler, KEY_CREATE, &ret->create);

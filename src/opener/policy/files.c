@@ -5,7 +5,8 @@
  * where one of the same name in a higher directory replaces the lower one, and an empty one or a link to
  * /dev/null masks it.
  */
-#include <dirent.h>
+#include "opener/policy/files.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -14,7 +15,7 @@
 #include "base/drop_ins.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"
-#include "opener/policy/raw.h"
+#include "opener/policy/parse.h"
 
 #define MAIN_FILE "files.conf"
 #define DROP_IN_DIRECTORY "files.conf.d"
@@ -47,10 +48,9 @@ static int visit_believed(int directory, const struct stat *status, size_t lengt
 }
 
 /* Could anybody else have a hand in what lies in the directory of `path`? Reports it then. */
-static bool check_way(struct raw_policy *raw, const char *name, const char *path, size_t strict_from,
-		      const struct policy_source *source)
+static bool check_way(struct raw_policy *raw, const char *name, const char *path, size_t strict_from)
 {
-	struct belief belief = { .owner = source->owner, .strict_from = strict_from };
+	struct belief belief = { .owner = raw->source->owner, .strict_from = strict_from };
 	int r = pin_walk(path, visit_believed, &belief);
 
 	if (r < 0)
@@ -61,82 +61,69 @@ static bool check_way(struct raw_policy *raw, const char *name, const char *path
 	return r == 0;
 }
 
-/* Remembers a file's name for as long as the raw policy lives. NULL: no memory. */
-static const char *remember_file(struct raw_policy *raw, const char *directory, const char *name)
-{
-	char **files = reallocarray(raw->files, raw->n_files + 1, sizeof(*files));
-
-	if (!files)
-		return NULL;
-	raw->files = files;
-	if (asprintf(&files[raw->n_files], "%s/%s", directory, name) < 0)
-		return NULL;
-	return files[raw->n_files++];
-}
-
 static bool is_null_device(const struct stat *status)
 {
 	return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
 }
 
+/* Pins a file of the policy. -ENOENT: there is none; a link that leads nowhere is something that was meant to be there. */
+static int pin_file(struct raw_policy *raw, const char *path)
+{
+	int pin = host_open(path, O_PATH);
+	_cleanup_close_ int link = pin == -ENOENT ? host_open(path, O_PATH | O_NOFOLLOW) : -EBADF;
+
+	if (pin >= 0 || link == -ENOENT)
+		return pin;
+	raw_policy_unreadable(raw, path, pin == -ENOENT && link < 0 ? link : pin);
+	return -EBADF;
+}
+
 /* Opens a file of the policy if it may be believed. -ENOENT: there is none; -EBADF: it was reported;
  * -ENODATA: it masks what has its name. */
-static int open_file(struct raw_policy *raw, const char *path, const struct policy_source *source)
+static int open_file(struct raw_policy *raw, const char *path)
 {
-	_cleanup_close_ int pin = host_open(path, O_PATH), link = -EBADF;
+	_cleanup_close_ int pin = pin_file(raw, path);
 	char real[PATH_MAX];
 	struct stat status;
-	int r = pin < 0 ? pin : 0;
+	int r;
 
-	if (r == 0 && fstat(pin, &status) < 0)
-		r = -errno;
-	if (r < 0) {
-		/* A link that leads nowhere is an error: what it hides was meant to be there. */
-		link = r == -ENOENT ? host_open(path, O_PATH | O_NOFOLLOW) : -EBADF;
-		if (link == -ENOENT)
-			return -ENOENT;
-		raw_policy_unreadable(raw, path, r == -ENOENT && link < 0 ? link : r);
-		return -EBADF;
-	}
-	if (is_null_device(&status))
+	if (pin < 0)
+		return pin;
+	r = fstat(pin, &status) < 0 ? -errno : 0;
+	if (r == 0 && is_null_device(&status))
 		return -ENODATA;
-	if (!S_ISREG(status.st_mode)) {
+	if (r == 0 && !S_ISREG(status.st_mode)) {
 		raw_policy_error(raw, path, 0, NULL, NULL, "not a regular file");
 		return -EBADF;
 	}
-	if (!is_believed(&status, source->owner)) {
+	if (r == 0 && !is_believed(&status, raw->source->owner)) {
 		raw_policy_error(raw, path, 0, NULL, NULL, "not read, because others than root own or can write it");
 		return -EBADF;
 	}
-	r = pin_real_path(pin, real, sizeof(real));
-	if (r < 0) {
-		raw_policy_unreadable(raw, path, r);
+	if (r == 0)
+		r = pin_real_path(pin, real, sizeof(real));
+	if (r == 0 && !check_way(raw, path, real, (size_t)(strrchr(real, '/') - real)))
 		return -EBADF;
-	}
-	if (!check_way(raw, path, real, (size_t)(strrchr(real, '/') - real), source))
-		return -EBADF;
-	if (status.st_size == 0)
+	if (r == 0 && status.st_size == 0)
 		return -ENODATA;
-
-	r = pin_reopen(pin, O_RDONLY | O_NOCTTY);
-	if (r < 0) {
-		raw_policy_unreadable(raw, path, r);
-		return -EBADF;
-	}
-	return r;
+	if (r == 0)
+		r = pin_reopen(pin, O_RDONLY | O_NOCTTY);
+	if (r >= 0)
+		return r;
+	raw_policy_unreadable(raw, path, r);
+	return -EBADF;
 }
 
 /* Lays one file over what is there. 1 if it decided about its name, 0 if there is none, or -ENOMEM. */
-static int read_file(struct raw_policy *raw, const char *directory, const char *name,
-		     const struct policy_source *source)
+static int read_file(struct raw_policy *raw, const char *directory, const char *name)
 {
-	const char *path = remember_file(raw, directory, name);
+	const char *path = raw_policy_add_file(raw, directory, name);
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
 	if (!path)
 		return -ENOMEM;
-	fd = open_file(raw, path, source);
+	fd = open_file(raw, path);
 	if (fd < 0)
 		return fd != -ENOENT;
 
@@ -144,111 +131,80 @@ static int read_file(struct raw_policy *raw, const char *directory, const char *
 	return r < 0 ? r : 1;
 }
 
-/* Is the directory there, and may what lies in it be believed? 1 or 0; what is wrong was reported. */
-static int check_directory(struct raw_policy *raw, const char *path, const struct policy_source *source)
+/* Is the directory there, and may what lies in it be believed? What is wrong was reported. */
+static bool check_directory(struct raw_policy *raw, const char *path)
 {
 	_cleanup_close_ int pin = host_open(path, O_PATH);
-	_cleanup_free_ char *inside = NULL;
-	char real[PATH_MAX];
-	int r = pin < 0 ? pin : pin_real_path(pin, real, sizeof(real));
+	char inside[PATH_MAX + sizeof("/" MAIN_FILE)];
+	int r = pin < 0 ? pin : pin_real_path(pin, inside, PATH_MAX);
+	size_t length;
 
 	if (r < 0) {
 		if (r != -ENOENT)
 			raw_policy_unreadable(raw, path, r);
-		return 0;
+		return false;
 	}
-	if (asprintf(&inside, "%s/%s", real, MAIN_FILE) < 0)
-		return -ENOMEM;
-	return check_way(raw, path, inside, strlen(real), source);
+	length = strlen(inside);
+	(void)stpcpy(inside + length, "/" MAIN_FILE);
+	return check_way(raw, path, inside, length);
 }
 
-DEFINE_CLEANUP(DIR *, cleanup_directory, closedir)
-
-/* NULL: errno says why. */
-static DIR *open_directory(const char *path)
+static void list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const char *path, size_t index)
 {
-	_cleanup_close_ int pin = host_open(path, O_PATH | O_DIRECTORY);
-	int fd = pin < 0 ? pin : pin_reopen(pin, O_RDONLY | O_DIRECTORY);
-	DIR *directory = NULL;
+	_cleanup_close_ int pin = -EBADF;
+	int r;
 
-	errno = fd < 0 ? -fd : 0;
-	if (fd >= 0)
-		directory = fdopendir(fd);
-	if (!directory)
-		fd_close(fd);
-	return directory;
+	if (!check_directory(raw, path))
+		return;
+	pin = host_open(path, O_PATH | O_DIRECTORY);
+	r = pin < 0 ? pin : pin_reopen(pin, O_RDONLY | O_DIRECTORY);
+	if (r >= 0)
+		r = drop_ins_add(list, r, index, POLICY_FILES_MAX);
+	if (r == -E2BIG)
+		raw_policy_error(raw, path, 0, NULL, NULL, "more than %d files are too many", POLICY_FILES_MAX);
+	else if (r < 0)
+		raw_policy_unreadable(raw, path, r);
 }
 
-static int list_drop_ins(struct raw_policy *raw, struct drop_ins *list, const char *path, size_t index,
-			 const struct policy_source *source)
-{
-	_cleanup_(cleanup_directory) DIR *directory = NULL;
-	struct dirent *entry;
-	int r = check_directory(raw, path, source);
-
-	if (r <= 0)
-		return r;
-	directory = open_directory(path);
-	while (directory && (errno = 0, entry = readdir(directory))) {
-		if (!drop_in_is_name(entry->d_name))
-			continue;
-		r = drop_ins_add(list, entry->d_name, index, POLICY_FILES_MAX);
-		if (r == -E2BIG) {
-			raw_policy_error(raw, path, 0, NULL, NULL, "more than %d files are too many",
-					 POLICY_FILES_MAX);
-			return 0;
-		}
-		if (r < 0)
-			return r;
-	}
-	if (errno != 0)
-		raw_policy_unreadable(raw, path, -errno);
-	return 0;
-}
-
-static int read_drop_ins(struct raw_policy *raw, const struct policy_source *source)
+static int read_drop_ins(struct raw_policy *raw)
 {
 	_cleanup_(drop_ins_clear) struct drop_ins list = { 0 };
-	char *directories[POLICY_DIRECTORIES_MAX] = { NULL };
-	int r = 0;
+	const char *directories[POLICY_DIRECTORIES_MAX];
 
-	for (size_t i = 0; r >= 0 && i < POLICY_DIRECTORIES_MAX; i++) {
-		if (!source->directories[i])
+	for (size_t i = 0; i < POLICY_DIRECTORIES_MAX; i++) {
+		if (!raw->source->directories[i])
 			continue;
-		if (asprintf(&directories[i], "%s/" DROP_IN_DIRECTORY, source->directories[i]) < 0) {
-			directories[i] = NULL;
-			r = -ENOMEM;
-			break;
-		}
-		r = list_drop_ins(raw, &list, directories[i], i, source);
+		directories[i] = raw_policy_add_file(raw, raw->source->directories[i], DROP_IN_DIRECTORY);
+		if (!directories[i])
+			return -ENOMEM;
+		list_drop_ins(raw, &list, directories[i], i);
 	}
 
 	drop_ins_sort(&list);
-	for (size_t i = 0; r >= 0 && i < list.count; i++)
-		r = read_file(raw, directories[list.items[i].directory], list.items[i].name, source);
+	for (size_t i = 0; i < list.count; i++) {
+		int r = read_file(raw, directories[list.items[i].directory], list.items[i].name);
 
-	for (size_t i = 0; i < POLICY_DIRECTORIES_MAX; i++)
-		free(directories[i]);
-	return r < 0 ? r : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
-int policy_read_files(struct raw_policy *raw, const struct policy_source *source)
+int policy_read_files(struct raw_policy *raw)
 {
 	int r;
 
 	for (size_t i = POLICY_DIRECTORIES_MAX; i > 0; i--) {
-		const char *directory = source->directories[i - 1];
+		const char *directory = raw->source->directories[i - 1];
 
 		if (!directory)
 			continue;
-		r = check_directory(raw, directory, source);
-		if (r > 0)
-			r = read_file(raw, directory, MAIN_FILE, source);
+		r = check_directory(raw, directory) ? read_file(raw, directory, MAIN_FILE) : 0;
 		if (r < 0)
 			return r;
 		if (r > 0)
 			break;
 	}
-	r = read_drop_ins(raw, source);
+	r = read_drop_ins(raw);
 	return r < 0 ? r : raw->shortage;
 }

@@ -8,6 +8,8 @@
  * value, quotes are taken off or not, a quote left open swallows the next line, a long line is cut in two. So
  * each line is looked at first, and what passes is what every version of libeconf reads alike.
  */
+#include "opener/policy/parse.h"
+
 #include <ctype.h>
 #include <libeconf.h>
 #include <stdarg.h>
@@ -16,7 +18,6 @@
 #include "base/write_all.h"
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
-#include "opener/policy/raw.h"
 
 /* libeconf reads into a buffer of BUFSIZ (8,192) bytes. */
 #define LINE_SIZE_MAX 8000
@@ -25,18 +26,13 @@ struct parser {
 	struct raw_policy *raw;
 	const char *name;
 	unsigned line;
-	bool readable;			/* every line so far can be given to libeconf */
-	char section[OPENER_LABEL_SIZE]; /* "": before the first one, or below a bad one */
-	unsigned *given;		 /* by section and key, the line; by section and N_KEYS, its header's */
-	size_t n_given;
+	bool readable;		     /* every line so far can be given to libeconf */
+	struct raw_section *section; /* NULL: before the first one, or below a bad one */
 };
 
-#define GIVEN(parser, section, key) ((parser)->given[(section) * (N_KEYS + 1) + (size_t)(key)])
-
-/* An error of one section, or of none that is known. */
-static _printf_(3, 4) void line_error(struct parser *parser, const char *section, const char *format, ...)
+/* An error of one section, or (NULL) of none that is known. */
+static _printf_(3, 4) void line_error(struct parser *parser, struct raw_section *section, const char *format, ...)
 {
-	struct raw_section *broken = section && section[0] ? raw_policy_find(parser->raw, section) : NULL;
 	char what[384];
 	va_list arguments;
 
@@ -45,7 +41,7 @@ static _printf_(3, 4) void line_error(struct parser *parser, const char *section
 	va_end(arguments);
 
 	parser->readable = false;
-	raw_policy_error(parser->raw, parser->name, parser->line, broken, NULL, "%s", what);
+	raw_policy_error(parser->raw, parser->name, parser->line, section, NULL, "%s", what);
 }
 
 static bool label_is_valid(const char *label, size_t length)
@@ -68,58 +64,13 @@ static int find_key(const char *name, size_t length)
 	return -1;
 }
 
-/* A section that is not there yet. NULL with *error set where that is not possible. */
-static struct raw_section *add_section(struct parser *parser, const char *name, int *error)
-{
-	struct raw_policy *raw = parser->raw;
-
-	*error = 0;
-	if (raw->n_sections == POLICY_SECTIONS_MAX) {
-		line_error(parser, NULL, "more than %d files are too many", POLICY_SECTIONS_MAX);
-		return NULL;
-	}
-	if (raw->n_sections == raw->room) {
-		size_t room = raw->room ? 2 * raw->room : 16;
-		struct raw_section *sections = reallocarray(raw->sections, room, sizeof(*sections));
-
-		if (!sections) {
-			*error = -ENOMEM;
-			return NULL;
-		}
-		raw->sections = sections;
-		raw->room = room;
-	}
-	raw->sections[raw->n_sections] = (struct raw_section){ 0 };
-	memcpy(raw->sections[raw->n_sections].name, name, strlen(name) + 1);
-	return &raw->sections[raw->n_sections++];
-}
-
-/* Room to remember where each section's keys were given in this file. */
-static int grow_given(struct parser *parser)
-{
-	size_t wanted = parser->raw->n_sections;
-	unsigned *given;
-
-	if (wanted <= parser->n_given)
-		return 0;
-	given = reallocarray(parser->given, wanted * (N_KEYS + 1), sizeof(*given));
-	if (!given)
-		return -ENOMEM;
-	memset(given + parser->n_given * (N_KEYS + 1), 0,
-	       (wanted - parser->n_given) * (N_KEYS + 1) * sizeof(*given));
-	parser->given = given;
-	parser->n_given = wanted;
-	return 0;
-}
-
 static int scan_section(struct parser *parser, const char *text, size_t length)
 {
 	struct raw_section *section;
 	char name[OPENER_LABEL_SIZE];
-	size_t index;
 	int r;
 
-	parser->section[0] = '\0';
+	parser->section = NULL;
 	if (text[length - 1] != ']') {
 		line_error(parser, NULL, "a section is [NAME] and nothing after it");
 		return 0;
@@ -133,31 +84,35 @@ static int scan_section(struct parser *parser, const char *text, size_t length)
 	name[length - 2] = '\0';
 
 	section = raw_policy_find(parser->raw, name);
-	if (!section)
-		section = add_section(parser, name, &r);
-	if (!section)
-		return r;
-	r = grow_given(parser);
+	r = section ? 0 : raw_policy_add(parser->raw, name, &section);
+	if (r == -E2BIG) {
+		line_error(parser, NULL, "more than %d files are too many", POLICY_SECTIONS_MAX);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 
-	memcpy(parser->section, name, sizeof(name));
+	if (section->file == parser->name)
+		line_error(parser, section, "the section was already begun in line %u", section->line);
 	section->file = parser->name;
 	section->line = parser->line;
-
-	index = (size_t)(section - parser->raw->sections);
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): grow_given() has made room for it. */
-	if (GIVEN(parser, index, N_KEYS) > 0)
-		line_error(parser, name, "the section was already begun in line %u", GIVEN(parser, index, N_KEYS));
-	GIVEN(parser, index, N_KEYS) = parser->line;
+	parser->section = section;
 	return 0;
+}
+
+/* What is given here replaces what the files before have given; in a file that is not read at all nothing counts any
+ * more. libeconf says the text. */
+static void note_value(const struct parser *parser, struct raw_value *value)
+{
+	free(value->text);
+	*value = (struct raw_value){ .file = parser->name, .line = parser->line };
 }
 
 static void scan_key(struct parser *parser, const char *text, size_t length)
 {
 	const char *equals = memchr(text, '=', length), *value, *end = text + length;
-	struct raw_section *section;
-	size_t key_length, index;
+	struct raw_section *section = parser->section;
+	size_t key_length;
 	int key;
 
 	if (!equals) {
@@ -169,28 +124,25 @@ static void scan_key(struct parser *parser, const char *text, size_t length)
 	for (value = equals + 1; value < end && (*value == ' ' || *value == '\t');)
 		value++;
 
-	if (parser->section[0] == '\0') {
-		line_error(parser, parser->section, "%.*s= stands in no section", (int)MIN_OF(key_length, 64U), text);
+	if (!section) {
+		line_error(parser, NULL, "%.*s= stands in no section", (int)MIN_OF(key_length, 64U), text);
 		return;
 	}
-	section = raw_policy_find(parser->raw, parser->section);
-	index = (size_t)(section - parser->raw->sections);
-
 	key = find_key(text, key_length);
 	if (key < 0)
-		line_error(parser, parser->section, "%.*s=: there is no such key", (int)MIN_OF(key_length, 64U), text);
-	else if (GIVEN(parser, index, key) > 0)
-		line_error(parser, parser->section, "%s=: was already given in line %u", policy_key_names[key],
-			   GIVEN(parser, index, key));
+		line_error(parser, section, "%.*s=: there is no such key", (int)MIN_OF(key_length, 64U), text);
+	else if (section->values[key].file == parser->name)
+		line_error(parser, section, "%s=: was already given in line %u", policy_key_names[key],
+			   section->values[key].line);
 	else if (value == end)
-		line_error(parser, parser->section, "%s=: the value is empty; leave the line out", policy_key_names[key]);
+		line_error(parser, section, "%s=: the value is empty; leave the line out", policy_key_names[key]);
 	else if (memchr(value, '#', (size_t)(end - value)))
-		line_error(parser, parser->section, "%s=: a value can't contain \"#\"; comments have lines of their own",
+		line_error(parser, section, "%s=: a value can't contain \"#\"; comments have lines of their own",
 			   policy_key_names[key]);
 	else if (*value == '"' || end[-1] == '"')
-		line_error(parser, parser->section, "%s=: values stand without quotes", policy_key_names[key]);
+		line_error(parser, section, "%s=: values stand without quotes", policy_key_names[key]);
 	else
-		GIVEN(parser, index, key) = parser->line;
+		note_value(parser, &section->values[key]);
 }
 
 /* A line that is not clear breaks more than the section above it: it may have been meant for the next one's
@@ -240,32 +192,35 @@ static int scan(struct parser *parser, const char *text, size_t size)
 	return 0;
 }
 
-/* Lays the values that the scan found over those of the files before. */
+static int read_value(struct parser *parser, econf_file *file, struct raw_section *section, enum policy_key key)
+{
+	struct raw_value *value = &section->values[key];
+	econf_err e = econf_getStringValue(file, section->name, policy_key_names[key], &value->text);
+
+	if (e == ECONF_NOMEM)
+		return -ENOMEM;
+	if (e != ECONF_SUCCESS || !value->text) {
+		raw_policy_error(parser->raw, parser->name, value->line, section, policy_key_names[key],
+				 "can't be read: %s", econf_errString(e));
+		return 0;
+	}
+	/* No value of ours goes on in another line. For libeconf lines of blanks below it do, and for 0.7 comments
+	 * sometimes. */
+	value->text[strcspn(value->text, "\n")] = '\0';
+	return 0;
+}
+
+/* Those that the scan found. */
 static int take_values(struct parser *parser, econf_file *file)
 {
-	for (size_t i = 0; i < parser->n_given; i++)
+	for (size_t i = 0; i < parser->raw->n_sections; i++)
 		for (size_t key = 0; key < N_KEYS; key++) {
 			struct raw_section *section = &parser->raw->sections[i];
-			unsigned line = GIVEN(parser, i, key);
-			char *text = NULL;
-			econf_err e;
+			int r = section->values[key].file == parser->name
+					? read_value(parser, file, section, (enum policy_key)key) : 0;
 
-			if (line == 0)
-				continue;
-			e = econf_getStringValue(file, section->name, policy_key_names[key], &text);
-			if (e == ECONF_NOMEM)
-				return -ENOMEM;
-			if (e != ECONF_SUCCESS || !text) {
-				free(text);
-				raw_policy_error(parser->raw, parser->name, line, section,
-						 policy_key_names[key], "can't be read: %s", econf_errString(e));
-				continue;
-			}
-			/* No value of ours goes on in another line. For libeconf lines of blanks below it do, and for 0.7
-			 * comments sometimes. */
-			text[strcspn(text, "\n")] = '\0';
-			free(section->values[key].text);
-			section->values[key] = (struct raw_value){ text, parser->name, line };
+			if (r < 0)
+				return r;
 		}
 	return 0;
 }
@@ -357,10 +312,9 @@ int policy_parse_file(struct raw_policy *raw, int fd, const char *name)
 	if (r >= 0 && parser.readable)
 		r = read_values(&parser, text, size);
 	else if (r >= 0)
-		for (size_t i = 0; i < parser.n_given; i++)
-			if (GIVEN(&parser, i, N_KEYS) > 0)
+		for (size_t i = 0; i < raw->n_sections; i++)
+			if (raw->sections[i].file == name)
 				raw->sections[i].broken = true;
-	free(parser.given);
 
 	if (r < 0 && r != -ENOMEM) {
 		raw_policy_unreadable(raw, name, r);

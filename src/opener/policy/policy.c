@@ -4,100 +4,8 @@
  */
 #include "opener/policy/policy.h"
 
-#include <stdarg.h>
-
-#include "opener/policy/raw.h"
-
-const char *const policy_key_names[N_KEYS] = {
-	[KEY_DESCRIPTION] = "Description",
-	[KEY_PATH] = "Path",
-	[KEY_WITHIN] = "Within",
-	[KEY_ACCESS] = "Access",
-	[KEY_TYPE] = "Type",
-	[KEY_DELIVER] = "Deliver",
-	[KEY_ALLOW_USER] = "AllowUser",
-	[KEY_ALLOW_GROUP] = "AllowGroup",
-	[KEY_ALLOW_UNIT] = "AllowUnit",
-	[KEY_CREATE] = "Create",
-	[KEY_MODE] = "Mode",
-	[KEY_AUDIT_REQUIRED] = "AuditRequired",
-};
-
-const char *grant_access_name(enum grant_access access)
-{
-	static const char *const names[] = {
-		[GRANT_READ] = "read",
-		[GRANT_WRITE] = "write",
-		[GRANT_READ_WRITE] = "read-write",
-		[GRANT_APPEND] = "append",
-	};
-
-	return names[access];
-}
-
-void raw_policy_clear(struct raw_policy *raw)
-{
-	for (size_t i = 0; i < raw->n_sections; i++)
-		for (size_t key = 0; key < N_KEYS; key++)
-			free(raw->sections[i].values[key].text);
-	free(raw->sections);
-	for (size_t i = 0; i < raw->n_files; i++)
-		free(raw->files[i]);
-	free(raw->files);
-}
-
-struct raw_section *raw_policy_find(struct raw_policy *raw, const char *name)
-{
-	for (size_t i = 0; i < raw->n_sections; i++)
-		if (strcmp(raw->sections[i].name, name) == 0)
-			return &raw->sections[i];
-	return NULL;
-}
-
-void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, struct raw_section *section,
-		      const char *key, const char *format, ...)
-{
-	char what[512], place[32] = "", message[1024];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(what, sizeof(what), format, arguments);
-	va_end(arguments);
-
-	if (line > 0)
-		(void)snprintf(place, sizeof(place), ":%u", line);
-	(void)snprintf(message, sizeof(message), "%s%s: %s%s%s%s%s%s", file, place, section ? "[" : "",
-		       section ? section->name : "", section ? "]" : "", key ? " " : "", key ? key : "",
-		       key ? "=: " : section ? ": " : "");
-	(void)snprintf(message + strlen(message), sizeof(message) - strlen(message), "%s", what);
-
-	raw->n_errors++;
-	if (section)
-		section->broken = true;
-	else
-		raw->all_broken = true;
-	raw->report(&(struct policy_error){ .file = file, .line = line, .message = message }, raw->data);
-}
-
-void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error)
-{
-	if (error_is_shortage(error))
-		raw->shortage = error;
-	else
-		raw_policy_error(raw, file, 0, NULL, NULL, "can't be read: %s", strerror(-error));
-}
-
-static void grant_clear(struct grant *grant)
-{
-	free(grant->description);
-	free(grant->path);
-	free(grant->within);
-	free(grant->users);
-	free(grant->groups);
-	for (size_t i = 0; i < grant->n_units; i++)
-		free(grant->units[i]);
-	free(grant->units);
-}
+#include "opener/policy/compile.h"
+#include "opener/policy/files.h"
 
 struct policy *policy_free(struct policy *policy)
 {
@@ -141,14 +49,14 @@ static int compile(struct raw_policy *raw, struct policy *policy)
 
 int policy_load(struct policy **ret, const struct policy_source *source, policy_reporter report, void *data)
 {
-	_cleanup_(raw_policy_clear) struct raw_policy raw = { .report = report, .data = data };
+	_cleanup_(raw_policy_clear) struct raw_policy raw = { .source = source, .report = report, .data = data };
 	_cleanup_(cleanup_policy) struct policy *policy = calloc(1, sizeof(*policy));
 	int r;
 
 	if (!policy)
 		return -ENOMEM;
 
-	r = policy_read_files(&raw, source);
+	r = policy_read_files(&raw);
 	if (r < 0)
 		return r;
 	r = compile(&raw, policy);
@@ -168,4 +76,10 @@ static int compare_name(const void *name, const void *grant)
 const struct grant *policy_find(const struct policy *policy, const char *name)
 {
 	return bsearch(name, policy->grants, policy->n_grants, sizeof(struct grant), compare_name);
+}
+
+void policy_write_counts(const struct policy *policy, char text[static POLICY_COUNTS_SIZE])
+{
+	(void)snprintf(text, POLICY_COUNTS_SIZE, "%zu %s may be granted, %zu never", policy->n_granted,
+		       policy->n_granted == 1 ? "file" : "files", policy->n_grants - policy->n_granted);
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The policy between text and meaning: the sections and values of all files, laid over one another, each with
- * the place that it came from. Used by the policy_*.c files alone.
+ * the place that it came from.
  */
 #pragma once
 
-#include "opener/policy/policy.h"
+#include <stdbool.h>
+
+#include "base/macro.h"
+#include "base/opener_wire.h"
+#include "opener/policy/source.h"
 
 enum policy_key {
 	KEY_DESCRIPTION,
@@ -41,21 +45,29 @@ struct raw_section {
 
 struct raw_policy {
 	struct raw_section *sections; /* in the order in which they were met */
-	size_t n_sections, room;
+	size_t n_sections;
 	char **files; /* names that values point to, owned */
 	size_t n_files;
 	bool all_broken;
 	size_t n_errors;
 	int shortage; /* -errno of what was missing for a moment, or 0 */
 
+	const struct policy_source *source; /* for policy_read_files() */
 	policy_reporter report;
 	void *data;
 };
 
 void raw_policy_clear(struct raw_policy *raw);
 
+/* Keeps the name of a file for as long as the raw policy. NULL: no memory. */
+const char *raw_policy_add_file(struct raw_policy *raw, const char *directory, const char *name);
+
 /* The section of that name, NULL if there is none. */
 struct raw_section *raw_policy_find(struct raw_policy *raw, const char *name);
+
+/* Adds one that is not there yet. Those that were found before may move. 0; -E2BIG: there are POLICY_SECTIONS_MAX; or
+ * -ENOMEM. */
+int raw_policy_add(struct raw_policy *raw, const char *name, struct raw_section **ret);
 
 /* Reports an error and counts it. `section` and `key` may be NULL; a `section` is broken by it, and without
  * one all sections are. */
@@ -65,13 +77,3 @@ void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, s
 /* Reports that a file can't be read. A shortage of descriptors or memory is no error of the policy: nothing is reported,
  * policy_read_files() returns it in the end, and all is read again another time. */
 void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error);
-
-/* Finds the files, checks whose they are, and lays them over one another in order. 0, or -errno of a
- * shortage. */
-int policy_read_files(struct raw_policy *raw, const struct policy_source *source);
-
-/* Lays one file's content (an fd at its start; `name` is for people, and raw's) over what is there. */
-int policy_parse_file(struct raw_policy *raw, int fd, const char *name);
-
-/* Makes a grant of a section, or a broken one, with an error for each thing that is wrong. 0 or -ENOMEM. */
-int policy_compile_section(struct raw_policy *raw, struct raw_section *section, struct grant *ret);

@@ -20,9 +20,11 @@ static void on_error(const struct policy_error *error, void *data)
 
 static void record_read(struct recorder *recorder, const struct policy *policy)
 {
+	char counts[POLICY_COUNTS_SIZE];
+
+	policy_write_counts(policy, counts);
 	record_begin(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED);
-	record_format(recorder, "MESSAGE", "The policy was read: %zu files may be granted, %zu never",
-		      policy->n_granted, policy->n_grants - policy->n_granted);
+	record_format(recorder, "MESSAGE", "The policy was read: %s", counts);
 	(void)record_submit(recorder);
 }
 

@@ -35,7 +35,7 @@ static void add_sentence(struct recorder *recorder, const struct audit_entry *en
 	const char *const parts[] = {
 		file, path ? " (" : NULL, path, path ? ")" : NULL,
 		granted ? " was opened for " : " was refused to ",
-		granted ? grant_access_name(entry->grant->access) : NULL, granted ? " for " : NULL,
+		granted ? grant_access_words[entry->grant->access] : NULL, granted ? " for " : NULL,
 		known ? "uid " : "nobody known", known ? uid : NULL, known ? ", pid " : NULL, known ? pid : NULL,
 		unit ? " (" : NULL, unit, unit ? ")" : NULL,
 		granted ? NULL : ": ", granted ? NULL : entry->reason,
@@ -77,7 +77,7 @@ static void build(struct recorder *recorder, const struct audit_entry *entry)
 	add_sentence(recorder, entry, path);
 	record_bytes(recorder, "PORTERD_FILE", entry->file, strlen(entry->file));
 	record_field(recorder, "PORTERD_PATH", path);
-	record_field(recorder, "PORTERD_ACCESS", grant ? grant_access_name(grant->access) : NULL);
+	record_field(recorder, "PORTERD_ACCESS", grant ? grant_access_words[grant->access] : NULL);
 	record_field(recorder, "PORTERD_RESULT", entry->granted ? "granted" : "refused");
 	record_field(recorder, "PORTERD_REASON", entry->reason);
 	add_client(recorder, entry->client);

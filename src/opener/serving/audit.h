@@ -4,7 +4,9 @@
  */
 #pragma once
 
-#include "opener/opening/open.h"
+#include "kernel/identity.h"
+#include "opener/opening/opened.h"
+#include "opener/policy/grant.h"
 #include "record/record.h"
 
 struct audit_entry {

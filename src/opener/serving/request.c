@@ -285,7 +285,7 @@ static void serve_list(struct request *request)
 			continue;
 		strings[0] = grant->name;
 		strings[1] = grant->description ? grant->description : "";
-		strings[2] = grant_access_name(grant->access);
+		strings[2] = grant_access_words[grant->access];
 		if (!append_strings(response, strings, ELEMENTSOF(strings))) {
 			response->header.cursor = (uint32_t)i;
 			return;
@@ -389,7 +389,7 @@ void request_serve(struct request *request, struct request_service *service, con
 	service->requests++;
 	memset(&ret->header, 0, sizeof(ret->header));
 	fdset_init(&ret->fds);
-	places_init(&request->places);
+	places_init(&request->places, &service->mount);
 
 	if (size >= (ssize_t)sizeof(*header)) {
 		memcpy(header, packet, sizeof(*header));
