@@ -257,6 +257,7 @@ static int run(struct recorder *recorder, struct options *options)
 	_cleanup_(free_names) char **names = NULL;
 	_cleanup_free_ char *real = NULL;
 	struct opener_options opener_options = { .exit_idle_usec = options->exit_idle_usec };
+	const char *step;
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
@@ -275,9 +276,9 @@ static int run(struct recorder *recorder, struct options *options)
 		return r;
 
 	opener_options.sockets = find_client_sockets(options);
-	r = opener_new(&opener, recorder, &opener_options);
+	r = opener_new(&opener, recorder, &opener_options, &step);
 	if (r < 0) {
-		report(recorder, NULL, "The opener can't start: %s", strerror(-r));
+		report(recorder, NULL, "The opener can't start: %s failed: %s", step, strerror(-r));
 		return EXIT_FAILURE;
 	}
 	r = take_sockets(recorder, opener, n_fds);
@@ -290,31 +291,44 @@ static int run(struct recorder *recorder, struct options *options)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+/* -1 to go on, otherwise the exit status. */
+static int enter_host(void)
 {
-	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
-	struct options options = { .exit_idle_usec = EXIT_IDLE_SECONDS * USEC_PER_SEC };
-	sigset_t signals;
 	const char *host = getenv(HOST_ROOT_VARIABLE);
-	int r = parse_options(argc, argv, &options);
+	int r = host ? host_enter(host) : 0;
 
 	if (r >= 0)
-		return r;
-	r = host ? host_enter(host) : 0;
-	if (r < 0) {
-		(void)fprintf(stderr, "porterd-opener: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
-		return EX_CONFIG;
-	}
+		return -1;
+	(void)fprintf(stderr, "porterd-opener: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
+	return EX_CONFIG;
+}
+
+/* sd-event takes them from a signalfd, for which they must be blocked. */
+static void block_signals(void)
+{
+	sigset_t signals;
 
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigaddset(&signals, SIGHUP);
-	/* sd-event takes them from a signalfd, for which they must be blocked. */
-	if (!options.check_policy)
-		(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
 
+int main(int argc, char **argv)
+{
+	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
+	struct options options = { .exit_idle_usec = EXIT_IDLE_SECONDS * USEC_PER_SEC };
+	int r = parse_options(argc, argv, &options);
+
+	if (r < 0)
+		r = enter_host();
+	if (r >= 0)
+		return r;
+
+	if (!options.check_policy)
+		block_signals();
+	(void)signal(SIGPIPE, SIG_IGN);
 	r = recorder_new(&recorder, "porterd-opener");
 	if (r < 0) {
 		(void)fprintf(stderr, "porterd-opener: no records can be made: %s\n", strerror(-r));

@@ -10,6 +10,7 @@
 
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
+#include "opener/opening/open.h"
 #include "tests/opener/request_fixture.h"
 
 #define ONE 12345

@@ -10,9 +10,6 @@
 #include "opener/policy/policy.h"
 #include "record/record.h"
 
-/* porterd has one connection, and each of its per-client instances one: systemd starts up to 4,096 of those. */
-#define OPENER_CONNECTIONS_MAX 4200
-#define OPENER_LISTENERS_MAX 8
 #define OPENER_USERS_MAX 2
 
 struct opener_options {
@@ -25,8 +22,10 @@ struct opener_options {
 
 struct opener;
 
-/* Reads the policy and gets ready, with signals taken (block SIGTERM, SIGINT and SIGHUP before). */
-int opener_new(struct opener **ret, struct recorder *recorder, const struct opener_options *options);
+/* Reads the policy and gets ready, with signals taken (block SIGTERM, SIGINT and SIGHUP before). 0, or -errno with
+ * *ret_step, a constant string: what failed, in words. */
+int opener_new(struct opener **ret, struct recorder *recorder, const struct opener_options *options,
+	       const char **ret_step);
 
 /* Serves what connects to a listening seqpacket socket. */
 int opener_add_listener(struct opener *opener, int fd /* consumes fd */);

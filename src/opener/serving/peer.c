@@ -12,7 +12,7 @@
 
 struct peer {
 	struct peer_owner *owner;
-	struct peer *next, *previous;
+	struct list_link link;     /* of the owner's peers */
 	struct loop_source source; /* its fd is owned */
 	struct ucred credentials;  /* of porterd, at the other end */
 	struct response *waiting; /* a reply that found no room; nothing is received meanwhile */
@@ -30,13 +30,7 @@ static void peer_free(struct peer *peer)
 {
 	struct peer_owner *owner = peer->owner;
 
-	if (peer->previous)
-		peer->previous->next = peer->next;
-	else if (owner->first == peer)
-		owner->first = peer->next;
-	if (peer->next)
-		peer->next->previous = peer->previous;
-
+	list_remove(&owner->peers, &peer->link);
 	loop_remove(owner->loop, &peer->source);
 	response_free(peer->waiting);
 	fd_close(peer->source.fd);
@@ -205,10 +199,7 @@ int peer_new(struct peer_owner *owner, int fd)
 	peer->owner = owner;
 	peer->source.fd = fd;
 	peer->source.ready = peer_ready;
-	peer->next = owner->first;
-	if (owner->first)
-		owner->first->previous = peer;
-	owner->first = peer;
+	list_prepend(&owner->peers, &peer->link);
 
 	r = loop_add(owner->loop, &peer->source, EPOLLIN);
 	if (r < 0)
@@ -220,7 +211,7 @@ bool peers_resume(struct peer_owner *owner)
 {
 	bool all = true;
 
-	for (struct peer *peer = owner->first; peer; peer = peer->next) {
+	LIST_FOR_EACH(&owner->peers, struct peer, peer, link) {
 		if (peer->resting)
 			peer->resting = loop_add(owner->loop, &peer->source, events_of(peer)) < 0;
 		all = all && !peer->resting;
@@ -230,12 +221,12 @@ bool peers_resume(struct peer_owner *owner)
 
 void peers_drain(struct peer_owner *owner)
 {
-	for (struct peer *peer = owner->first; peer; peer = peer->next)
+	LIST_FOR_EACH(&owner->peers, struct peer, peer, link)
 		(void)watch(peer);
 }
 
 void peers_free(struct peer_owner *owner)
 {
-	while (owner->first)
-		peer_free(owner->first);
+	LIST_FOR_EACH(&owner->peers, struct peer, peer, link)
+		peer_free(peer);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/loop.h"
 #include "opener/serving/request.h"
 
@@ -28,7 +29,7 @@ struct peer_owner {
 	void (*unsent)(struct peer_owner *owner, uint32_t count);
 	void (*paused)(struct peer_owner *owner, int error);	   /* a peer rests until peers_resume() */
 
-	struct peer *first;
+	struct list peers;
 };
 
 /* Serves a connected non-blocking seqpacket socket. */
