@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -54,20 +53,6 @@ static void print_help(void)
 	       "\n"
 	       "See porterd-opener(8) and porterd-files.conf(5).\n",
 	       EXIT_IDLE_SECONDS);
-}
-
-static _printf_(3, 4) void report(struct recorder *recorder, const char *message_id, const char *format, ...)
-{
-	char message[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(message, sizeof(message), format, arguments);
-	va_end(arguments);
-
-	record_begin(recorder, LOG_ERR, message_id);
-	record_field(recorder, "MESSAGE", message);
-	(void)record_submit(recorder);
 }
 
 /* A path, or "@" and an abstract name. */
@@ -144,9 +129,9 @@ static int find_users(struct recorder *recorder, const struct options *options, 
 		ret->users[ret->n_users++] = getuid();
 
 	if (ret->n_users == 0)
-		report(recorder, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER ", who alone may ask "
-		       "the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
-		       errno ? strerror(errno) : "");
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER
+			     ", who alone may ask the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
+			     errno ? strerror(errno) : "");
 	return ret->n_users > 0 ? -1 : EX_CONFIG;
 }
 
@@ -163,8 +148,8 @@ static int find_directories(struct recorder *recorder, const struct options *opt
 
 	*real = realpath(options->config_dir, NULL);
 	if (!*real) {
-		report(recorder, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s", options->config_dir,
-		       strerror(errno));
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s",
+			     options->config_dir, strerror(errno));
 		return EX_CONFIG;
 	}
 	*ret = (struct policy_source){ .directories = { *real }, .owner = getuid() };
@@ -190,7 +175,7 @@ static int check_policy(struct recorder *recorder, const struct options *options
 		return r;
 	r = policy_load(&policy, &source, print_error, NULL);
 	if (r < 0) {
-		report(recorder, NULL, "The policy can't be read: %s", strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The policy can't be read: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
 	policy_write_counts(policy, counts);
@@ -208,8 +193,9 @@ static int check_sockets(struct recorder *recorder, int n_fds, char **names)
 
 		if (strcmp(names[i], FD_NAME) == 0 && sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0)
 			continue;
-		report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener serves: "
-		       "a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME, fd, names[i]);
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener "
+			     "serves: a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME,
+			     fd, names[i]);
 		return EX_CONFIG;
 	}
 	return -1;
@@ -226,8 +212,8 @@ static int take_sockets(struct recorder *recorder, struct opener *opener, int n_
 		else
 			r = opener_add_listener(opener, fd);
 		if (r < 0) {
-			report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
-			       strerror(-r));
+			record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
+				     strerror(-r));
 			return EX_CONFIG;
 		}
 	}
@@ -261,9 +247,9 @@ static int run(struct recorder *recorder, struct options *options)
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
-		report(recorder, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts it when "
-		       "porterd needs it: systemctl start porterd-opener.socket. By hand: "
-		       "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts "
+			     "it when porterd needs it: systemctl start porterd-opener.socket. By hand: "
+			     "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
 		return EX_USAGE;
 	}
 
@@ -278,7 +264,7 @@ static int run(struct recorder *recorder, struct options *options)
 	opener_options.sockets = find_client_sockets(options);
 	r = opener_new(&opener, recorder, &opener_options, &step);
 	if (r < 0) {
-		report(recorder, NULL, "The opener can't start: %s failed: %s", step, strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The opener can't start: %s failed: %s", step, strerror(-r));
 		return EXIT_FAILURE;
 	}
 	r = take_sockets(recorder, opener, n_fds);
@@ -287,7 +273,7 @@ static int run(struct recorder *recorder, struct options *options)
 
 	r = opener_run(opener);
 	if (r < 0)
-		report(recorder, NULL, "The opener failed: %s", strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The opener failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

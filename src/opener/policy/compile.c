@@ -124,22 +124,26 @@ static void compile_mode(struct compiler *compiler)
 		compiler->grant->mode = (mode_t)strtoul(text, NULL, 8);
 }
 
-static bool find_uid(const char *name, uint32_t *ret)
+/* False with errno, or without where there is none. */
+static bool find_id(enum policy_key key, const char *name, uint32_t *ret)
 {
-	const struct passwd *entry = getpwnam(name);
+	/* Look-ups take it for granted that there is memory. */
+	errno = -memory_reserve(MEMORY_FOR_LOOK_UP);
+	if (errno)
+		return false;
+	if (key == KEY_ALLOW_USER) {
+		const struct passwd *user = getpwnam(name);
 
-	if (entry)
-		*ret = entry->pw_uid;
-	return entry;
-}
+		if (user)
+			*ret = user->pw_uid;
+		return user;
+	} else {
+		const struct group *group = getgrnam(name);
 
-static bool find_gid(const char *name, uint32_t *ret)
-{
-	const struct group *entry = getgrnam(name);
-
-	if (entry)
-		*ret = entry->gr_gid;
-	return entry;
+		if (group)
+			*ret = group->gr_gid;
+		return group;
+	}
 }
 
 /* The number of a user or group. False where the word is in error, and was reported. */
@@ -153,17 +157,10 @@ static bool compile_id(struct compiler *compiler, enum policy_key key, const cha
 				    "with a 0", word, kind);
 			return false;
 		}
-	} else {
-		bool found;
-
-		/* Look-ups take it for granted that there is memory. */
-		errno = -memory_reserve(MEMORY_FOR_LOOK_UP);
-		found = !errno && (key == KEY_ALLOW_USER ? find_uid(word, ret) : find_gid(word, ret));
-		if (!found) {
-			VALUE_ERROR(compiler, key, "there is no %s \"%.64s\"%s%s", kind, word, errno ? ": " : "",
-				    errno ? strerror(errno) : "");
-			return false;
-		}
+	} else if (!find_id(key, word, ret)) {
+		VALUE_ERROR(compiler, key, "there is no %s \"%.64s\"%s%s", kind, word, errno ? ": " : "",
+			    errno ? strerror(errno) : "");
+		return false;
 	}
 
 	/* The overflow IDs are everybody's who can't be named, so nobody's to be granted anything. */
@@ -175,33 +172,24 @@ static bool compile_id(struct compiler *compiler, enum policy_key key, const cha
 	return true;
 }
 
-static int compile_unit(struct compiler *compiler, const char *word, char **ret)
-{
-	if (!unit_name_is_valid(word, strlen(word))) {
-		VALUE_ERROR(compiler, KEY_ALLOW_UNIT, "\"%.256s\" is not the full name of a unit that processes "
-			    "run in, such as nginx.service or getty@tty1.service", word);
-		return 0;
-	}
-	*ret = strdup(word);
-	return *ret ? 1 : -ENOMEM;
-}
-
 static int compile_entry(struct compiler *compiler, enum policy_key key, const char *word)
 {
 	struct grant *grant = compiler->grant;
-	int r;
 
 	if (key == KEY_ALLOW_USER) {
 		grant->n_users += compile_id(compiler, key, word, &grant->users[grant->n_users]);
-		return 0;
-	}
-	if (key == KEY_ALLOW_GROUP) {
+	} else if (key == KEY_ALLOW_GROUP) {
 		grant->n_groups += compile_id(compiler, key, word, &grant->groups[grant->n_groups]);
-		return 0;
+	} else if (!unit_name_is_valid(word, strlen(word))) {
+		VALUE_ERROR(compiler, key, "\"%.256s\" is not the full name of a unit that processes run in, such as "
+			    "nginx.service or getty@tty1.service", word);
+	} else {
+		grant->units[grant->n_units] = strdup(word);
+		if (!grant->units[grant->n_units])
+			return -ENOMEM;
+		grant->n_units++;
 	}
-	r = compile_unit(compiler, word, &grant->units[grant->n_units]);
-	grant->n_units += r > 0;
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 static int compile_list(struct compiler *compiler, enum policy_key key)

@@ -66,7 +66,8 @@ static bool is_null_device(const struct stat *status)
 	return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
 }
 
-/* Pins a file of the policy. -ENOENT: there is none; a link that leads nowhere is something that was meant to be there. */
+/* Pins a file of the policy. -ENOENT: there is none; -EBADF: it was reported. A link that leads nowhere is something
+ * that was meant to be there. */
 static int pin_file(struct raw_policy *raw, const char *path)
 {
 	int pin = host_open(path, O_PATH);

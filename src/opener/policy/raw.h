@@ -74,6 +74,6 @@ int raw_policy_add(struct raw_policy *raw, const char *name, struct raw_section 
 void raw_policy_error(struct raw_policy *raw, const char *file, unsigned line, struct raw_section *section,
 		      const char *key, const char *format, ...) _printf_(6, 7);
 
-/* Reports that a file can't be read. A shortage of descriptors or memory is no error of the policy: nothing is reported,
- * policy_read_files() returns it in the end, and all is read again another time. */
+/* Reports that a file can't be read. A shortage of descriptors or memory is no error of the policy: nothing is
+ * reported, policy_read_files() returns it in the end, and all is read again another time. */
 void raw_policy_unreadable(struct raw_policy *raw, const char *file, int error);

@@ -23,9 +23,7 @@ static void record_read(struct recorder *recorder, const struct policy *policy)
 	char counts[POLICY_COUNTS_SIZE];
 
 	policy_write_counts(policy, counts);
-	record_begin(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED);
-	record_format(recorder, "MESSAGE", "The policy was read: %s", counts);
-	(void)record_submit(recorder);
+	record_event(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED, "The policy was read: %s", counts);
 }
 
 int policy_begin(struct policy **ret, const struct policy_source *source, struct recorder *recorder)
@@ -43,10 +41,8 @@ void policy_renew(struct policy **policy, const struct policy_source *source, st
 	int r = policy_load(&renewed, source, on_error, recorder);
 
 	if (r < 0 || renewed->n_errors > 0) {
-		record_begin(recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR);
-		record_format(recorder, "MESSAGE", "The policy was not changed, because %s",
-			      r < 0 ? strerror(-r) : "what was read has errors");
-		(void)record_submit(recorder);
+		record_event(recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR, "The policy was not changed, because %s",
+			     r < 0 ? strerror(-r) : "what was read has errors");
 		return;
 	}
 	old = *policy;

@@ -26,11 +26,8 @@ static void stop_listening(struct entrance *entrance, const char *why)
 	struct request_service *service = entrance->service;
 
 	set_listening(entrance, false);
-	if (!complaint_is_due(&service->repeating))
-		return;
-	record_begin(service->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
-	record_format(service->recorder, "MESSAGE", "New connections wait: %s", why);
-	(void)record_submit(service->recorder);
+	if (complaint_is_due(&service->repeating))
+		record_event(service->recorder, LOG_WARNING, MESSAGE_ID_PAUSED, "New connections wait: %s", why);
 }
 
 void entrance_pause(struct entrance *entrance, int error)
@@ -116,7 +113,8 @@ int entrance_add(struct entrance *entrance, int fd)
 {
 	sd_event_source *source = NULL;
 	int r = entrance->n_listeners == ENTRANCE_LISTENERS_MAX
-			? -ENOSPC : sd_event_add_io(entrance->loop->event, &source, fd, EPOLLIN, on_connection, entrance);
+			? -ENOSPC
+			: sd_event_add_io(entrance->loop->event, &source, fd, EPOLLIN, on_connection, entrance);
 
 	if (r < 0) {
 		fd_close(fd);

@@ -13,21 +13,14 @@
 #define REASON_UNRECORDED "the journal takes no records, without which it may not be opened"
 #define REASON_ANOTHER "another file of the same request was refused"
 
-void handout_init(struct handout *handout, struct request_service *service)
+void handout_init(struct handout *handout, struct request_service *service, const char (*labels)[OPENER_LABEL_SIZE])
 {
 	handout->service = service;
+	handout->labels = labels;
 	handout->count = 0;
 	handout->granted = false;
-	places_init(&handout->places, &service->mount);
-}
-
-static void begin(struct handout *handout, const struct client *client, const char (*labels)[OPENER_LABEL_SIZE],
-		  uint32_t count)
-{
-	handout->client = client;
-	handout->labels = labels;
-	handout->count = count;
 	handout->refused = 0;
+	places_init(&handout->places, &service->mount);
 }
 
 /* --- recording ---------------------------------------------------------------------------------------------- */
@@ -95,20 +88,27 @@ static void record_refused(struct handout *handout, uint32_t index)
 
 /* --- opening ------------------------------------------------------------------------------------------------ */
 
-/* By name and policy alone. */
-static enum opener_result decide_file(const struct handout *handout, const char *label, struct handout_file *file)
+static void file_init(struct handout *handout, uint32_t index)
 {
-	const struct client *client = handout->client;
-	struct decision decision;
+	struct handout_file *file = &handout->files[index];
 
 	opened_init(&file->opened);
 	file->recorded = false;
-	file->grant = policy_find(handout->service->policy, label);
+	file->grant = policy_find(handout->service->policy, handout->labels[index]);
+}
+
+/* By name and policy alone. */
+static enum opener_result decide_file(struct handout *handout, uint32_t index)
+{
+	struct handout_file *file = &handout->files[index];
+	struct decision decision;
+
+	file_init(handout, index);
 	if (!file->grant) {
 		file->reason = REASON_UNKNOWN;
 		return file->opened.result = OPENER_UNKNOWN_FILE;
 	}
-	decision = decide(file->grant, &client->identity, client->alive);
+	decision = decide(file->grant, &handout->client->identity, handout->client->alive);
 	file->reason = decision.reason;
 	return file->opened.result = decision.permitted ? OPENER_OK : OPENER_NOT_PERMITTED;
 }
@@ -157,7 +157,7 @@ static uint32_t try_all(struct handout *handout)
 	size_t copied = 0;
 
 	for (uint32_t i = count; i > 0; i--)
-		if (decide_file(handout, handout->labels[i - 1], &files[i - 1]) != OPENER_OK)
+		if (decide_file(handout, i - 1) != OPENER_OK)
 			first_refused = i - 1;
 
 	for (uint32_t i = 0; first_refused == count && i < count; i++)
@@ -190,41 +190,34 @@ static uint32_t record_required(struct handout *handout)
 	return handout->count;
 }
 
-void handout_open(struct handout *handout, const struct client *client, const char (*labels)[OPENER_LABEL_SIZE],
-		  uint32_t count)
+void handout_open(struct handout *handout, uint32_t count)
 {
-	begin(handout, client, labels, count);
+	handout->count = count;
 	handout->refused = try_all(handout);
 	if (handout->refused == count)
 		handout->refused = record_required(handout);
 	handout->granted = handout->refused == count;
 }
 
-void handout_refuse(struct handout *handout, const struct client *client, const char (*labels)[OPENER_LABEL_SIZE],
-		    uint32_t count, enum opener_result result, const char *reason)
+void handout_refuse(struct handout *handout, uint32_t count, enum opener_result result, const char *reason)
 {
-	begin(handout, client, labels, count);
+	handout->count = count;
 	for (uint32_t i = 0; i < count; i++) {
 		struct handout_file *file = &handout->files[i];
 
-		opened_init(&file->opened);
+		file_init(handout, i);
 		file->opened.result = result;
-		file->recorded = false;
-		file->grant = policy_find(handout->service->policy, labels[i]);
 		file->reason = reason;
 	}
 }
 
-enum opener_result handout_check(struct handout *handout, const struct client *client, const char *label,
-				 const char **reason)
+enum opener_result handout_check(struct handout *handout)
 {
 	struct handout_file *file = &handout->files[0];
 
-	handout->client = client;
-	if (decide_file(handout, label, file) == OPENER_OK &&
-	    open_check(file->grant, &client->identity, &handout->places, &file->opened) != OPENER_OK)
+	if (decide_file(handout, 0) == OPENER_OK &&
+	    open_check(file->grant, &handout->client->identity, &handout->places, &file->opened) != OPENER_OK)
 		file->reason = file->opened.reason;
-	*reason = file->reason;
 	return file->opened.result;
 }
 

@@ -4,7 +4,6 @@
  */
 #include "opener/serving/opener.h"
 
-#include <inttypes.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -73,20 +72,6 @@ static bool on_resume(struct entrance *entrance)
 static void on_served(struct peer_owner *owner)
 {
 	status_changed(&opener_of(owner)->status);
-}
-
-static void on_faulty(struct peer_owner *owner, const char *why)
-{
-	struct request_service *service = owner->service;
-
-	if (complaint_is_due(&service->repeating))
-		record_message(service->recorder, LOG_WARNING, "porterd sent a request that it must not send: %s", why);
-}
-
-static void on_unsent(struct peer_owner *owner, uint32_t count)
-{
-	record_message(owner->service->recorder, LOG_WARNING, "%" PRIu32 " files whose records say granted were not handed "
-		       "out: the answer had to wait for porterd, and could not be sent", count);
 }
 
 static void on_closed(struct peer_owner *owner)
@@ -247,8 +232,6 @@ static void connect_parts(struct opener *opener, struct recorder *recorder)
 		.request = &opener->request,
 		.scratch = &opener->scratch,
 		.served = on_served,
-		.faulty = on_faulty,
-		.unsent = on_unsent,
 		.closed = on_closed,
 		.paused = on_paused,
 	};

@@ -37,12 +37,20 @@ static void peer_free(struct peer *peer)
 	free(peer);
 }
 
+/* A reply that had to wait, with files that are recorded as granted, could not be sent after all. */
+static void tell_unsent(const struct peer *peer, size_t count)
+{
+	if (count > 0)
+		record_message(peer->owner->service->recorder, LOG_WARNING, "%zu files whose records say granted were "
+			       "not handed out: the answer had to wait for porterd, and could not be sent", count);
+}
+
 static void peer_close(struct peer *peer)
 {
 	struct peer_owner *owner = peer->owner;
 
-	if (peer->waiting && peer->waiting->fds.count > 0)
-		owner->unsent(owner, (uint32_t)peer->waiting->fds.count);
+	if (peer->waiting)
+		tell_unsent(peer, peer->waiting->fds.count);
 	peer_free(peer);
 	owner->closed(owner);
 }
@@ -130,11 +138,9 @@ static int serve_one(struct peer *peer)
 
 	owner->service->asker = peer->credentials;
 	request_serve(owner->request, owner->service, packet, size, &fds, owner->scratch);
-	if (owner->scratch->header.result == OPENER_BAD_REQUEST) {
-		owner->scratch->text[MIN_OF(owner->scratch->header.text_size, sizeof(owner->scratch->text) - 1)] =
-			'\0';
-		owner->faulty(owner, owner->scratch->text);
-	}
+	if (owner->scratch->header.result == OPENER_BAD_REQUEST && complaint_is_due(&owner->service->repeating))
+		record_message(owner->service->recorder, LOG_WARNING, "porterd sent a request that it must not send: "
+			       "%.*s", (int)owner->scratch->header.text_size, owner->scratch->text);
 
 	/* porterd goes on while the rest is done. */
 	granted = owner->scratch->header.result == OPENER_OK;
@@ -153,15 +159,15 @@ static int serve_one(struct peer *peer)
 /* Sends the reply that waits for room. 1 if none waits any more, 0 if it still does, or -errno. */
 static int send_waiting(struct peer *peer)
 {
-	uint32_t count;
+	size_t count;
 	int r;
 
 	if (!peer->waiting)
 		return 1;
-	count = (uint32_t)peer->waiting->fds.count;
+	count = peer->waiting->fds.count;
 	r = send_response(peer->source.fd, peer->waiting);
-	if (count > 0 && peer->waiting->header.result != OPENER_OK)
-		peer->owner->unsent(peer->owner, count);
+	if (peer->waiting->header.result != OPENER_OK)
+		tell_unsent(peer, count);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0)

@@ -23,10 +23,7 @@ struct peer_owner {
 	bool stopping;		  /* a peer is closed as soon as it has no request left */
 
 	void (*served)(struct peer_owner *owner);		   /* a request was answered */
-	void (*faulty)(struct peer_owner *owner, const char *why); /* one that porterd must not send */
 	void (*closed)(struct peer_owner *owner);		   /* a peer is gone */
-	/* A reply that had to wait, with so many files that are recorded as granted, could not be sent after all. */
-	void (*unsent)(struct peer_owner *owner, uint32_t count);
 	void (*paused)(struct peer_owner *owner, int error);	   /* a peer rests until peers_resume() */
 
 	struct list peers;

@@ -13,49 +13,74 @@ struct operation {
 	void (*serve)(struct request *request);
 };
 
+static void answer(struct response *response, enum opener_result result, const char *reason)
+{
+	size_t size = MIN_OF(strlen(reason), sizeof(response->text));
+
+	response->header.result = result;
+	response->header.text_size = (uint32_t)size;
+	memcpy(response->text, reason, size);
+}
+
+/* Appends strings with their NULs to the text, all or none. */
+static bool append_strings(struct response *response, const char *const *strings, size_t n_strings)
+{
+	size_t at = response->header.text_size, size = 0;
+
+	for (size_t i = 0; i < n_strings; i++)
+		size += strlen(strings[i]) + 1;
+	if (size > sizeof(response->text) - at)
+		return false;
+
+	for (size_t i = 0; i < n_strings; i++)
+		at = (size_t)(stpcpy(response->text + at, strings[i]) + 1 - response->text);
+	response->header.text_size = (uint32_t)at;
+	return true;
+}
+
 static void serve_open(struct request *request)
 {
 	struct handout *handout = &request->handout;
 	struct response *response = request->response;
 	const struct handout_file *refused;
 
-	handout_open(handout, request->client, request->labels, request->header.count);
+	handout_open(handout, request->header.count);
 	if (handout->granted) {
-		response_set(response, OPENER_OK, "");
+		answer(response, OPENER_OK, "");
 		response->header.count = handout->count;
 		handout_take(handout, &response->fds);
 		return;
 	}
 	refused = &handout->files[handout->refused];
-	response_set(response, refused->opened.result, refused->reason);
+	answer(response, refused->opened.result, refused->reason);
 	response->header.index = handout->refused;
 }
 
 static void serve_check(struct request *request)
 {
-	const char *reason;
-	enum opener_result result = handout_check(&request->handout, request->client, request->labels[0], &reason);
+	enum opener_result result = handout_check(&request->handout);
 
-	response_set(request->response, result, reason);
+	answer(request->response, result, request->handout.files[0].reason);
 }
 
 /* The cursor is the place in the sorted policy; after a reload the rest of the list may be another policy's. */
 static void serve_list(struct request *request)
 {
-	const struct policy *policy = request->service->policy;
+	const struct policy *policy = request->handout.service->policy;
+	const struct client *client = request->handout.client;
 	struct response *response = request->response;
 
-	response_set(response, OPENER_OK, "");
+	answer(response, OPENER_OK, "");
 	for (size_t i = request->header.cursor; i < policy->n_grants; i++) {
 		const struct grant *grant = &policy->grants[i];
 		const char *strings[3];
 
-		if (!decide(grant, &request->client->identity, request->client->alive).permitted)
+		if (!decide(grant, &client->identity, client->alive).permitted)
 			continue;
 		strings[0] = grant->name;
 		strings[1] = grant->description ? grant->description : "";
 		strings[2] = grant_access_words[grant->access];
-		if (!response_append(response, strings, ELEMENTSOF(strings))) {
+		if (!append_strings(response, strings, ELEMENTSOF(strings))) {
 			response->header.cursor = (uint32_t)i;
 			return;
 		}
@@ -88,24 +113,24 @@ static const struct operation *check_request(struct request *request, size_t siz
 		operation = &operations[header->operation];
 	if (header->version != OPENER_WIRE_VERSION || !operation || header->count < operation->count_min ||
 	    (header->cursor != 0 && !operation->has_cursor)) {
-		response_set(request->response, OPENER_BAD_REQUEST, "the request's header is wrong");
+		answer(request->response, OPENER_BAD_REQUEST, "the request's header is wrong");
 		return NULL;
 	}
 	if (fds->count != 1) {
-		response_set(request->response, OPENER_BAD_REQUEST, "the request came without exactly one descriptor");
+		answer(request->response, OPENER_BAD_REQUEST, "the request came without exactly one descriptor");
 		return NULL;
 	}
 	if (header->count > operation->count_max) {
-		response_set(request->response, operation->over_max, "more files than one request may have");
+		answer(request->response, operation->over_max, "more files than one request may have");
 		return NULL;
 	}
 	if (size != sizeof(*header) + (size_t)header->count * OPENER_LABEL_SIZE) {
-		response_set(request->response, OPENER_BAD_REQUEST, "the request's size is wrong");
+		answer(request->response, OPENER_BAD_REQUEST, "the request's size is wrong");
 		return NULL;
 	}
 	for (uint32_t i = 0; i < header->count; i++)
-		if (!label_is_padded(request->labels[i])) {
-			response_set(request->response, OPENER_BAD_REQUEST, "a label is not padded with NULs");
+		if (!label_is_padded(request->handout.labels[i])) {
+			answer(request->response, OPENER_BAD_REQUEST, "a label is not padded with NULs");
 			return NULL;
 		}
 	return operation;
@@ -114,7 +139,8 @@ static const struct operation *check_request(struct request *request, size_t siz
 static void serve(struct request *request, size_t size)
 {
 	const struct operation *operation = check_request(request, size, request->fds);
-	struct request_service *service = request->service;
+	struct handout *handout = &request->handout;
+	struct request_service *service = handout->service;
 	enum opener_result result;
 	const char *reason;
 
@@ -122,15 +148,14 @@ static void serve(struct request *request, size_t size)
 		return;
 
 	result = clients_read(service->clients, request->fds->fds[0], &service->asker, service->sockets,
-			      &request->client, &reason);
+			      &handout->client, &reason);
 	if (result == OPENER_OK) {
 		operation->serve(request);
 		return;
 	}
-	response_set(request->response, result, reason);
+	answer(request->response, result, reason);
 	if (result != OPENER_BAD_REQUEST && request->header.operation == OPENER_OPEN)
-		handout_refuse(&request->handout, request->client, request->labels, request->header.count, result,
-			       reason);
+		handout_refuse(handout, request->header.count, result, reason);
 }
 
 /* What can be answered to a packet that was not received as a whole. With the serial, where there is one: its
@@ -141,9 +166,9 @@ static void answer_lost(const void *packet, ssize_t size, struct opener_request 
 	if (header->version != OPENER_WIRE_VERSION)
 		*header = (struct opener_request){ 0 };
 	if (size == -EMFILE)
-		response_set(ret, OPENER_BUSY, "out of descriptors");
+		answer(ret, OPENER_BUSY, "out of descriptors");
 	else
-		response_set(ret, OPENER_BAD_REQUEST, "the request is too long, or more than descriptors came with it");
+		answer(ret, OPENER_BAD_REQUEST, "the request is too long, or more than descriptors came with it");
 }
 
 void request_serve(struct request *request, struct request_service *service, const void *packet, ssize_t size,
@@ -151,20 +176,20 @@ void request_serve(struct request *request, struct request_service *service, con
 {
 	struct opener_request *header = &request->header;
 
-	request->service = service;
-	request->labels = (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(*header));
+	handout_init(&request->handout, service,
+		     (const char (*)[OPENER_LABEL_SIZE])((const char *)packet + sizeof(*header)));
 	request->response = ret;
 	request->fds = fds;
 	*header = (struct opener_request){ 0 };
-	handout_init(&request->handout, service);
-	response_init(ret);
+	memset(&ret->header, 0, sizeof(ret->header));
+	fdset_init(&ret->fds);
 	service->requests++;
 
 	if (size >= (ssize_t)sizeof(*header)) {
 		memcpy(header, packet, sizeof(*header));
 		serve(request, (size_t)size);
 	} else if (size >= 0) {
-		response_set(ret, OPENER_BAD_REQUEST, "the request is too short");
+		answer(ret, OPENER_BAD_REQUEST, "the request is too short");
 	} else {
 		answer_lost(packet, size, header, ret);
 	}

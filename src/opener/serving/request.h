@@ -5,18 +5,20 @@
 #pragma once
 
 #include "opener/serving/handout.h"
-#include "opener/serving/response.h"
 #include "opener/serving/service.h"
 
 /* The largest packet that can be a request. */
 #define REQUEST_SIZE_MAX (sizeof(struct opener_request) + (size_t)OPENER_FILES_MAX * OPENER_LABEL_SIZE)
 
+struct response {
+	struct opener_reply header;
+	char text[OPENER_TEXT_MAX]; /* header.text_size of it */
+	struct fdset fds;	    /* owned */
+};
+
 /* A request from its packet to its records. Large; only what it needs is touched. */
 struct request {
-	struct request_service *service;
 	struct opener_request header;
-	const char (*labels)[OPENER_LABEL_SIZE]; /* header.count of them, each ended by a NUL; in the packet */
-	const struct client *client;
 	struct fdset *fds; /* what came along */
 	struct response *response;
 	struct handout handout;
