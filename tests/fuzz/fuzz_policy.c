@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The policy's reader: the input is a file of it, or several that lie over one another, with a line of "---" between.
- * What libeconf read is what the line says, and no section is granted that says nothing of who may have what.
+ * A value is what its line says, and no section is granted that says nothing of who may have what.
  */
 #include <sys/socket.h>
 
