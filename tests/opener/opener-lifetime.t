@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """How the opener starts, refuses to start, reads its policy anew, tells its state, and ends."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -182,6 +183,12 @@ def wrong_starts():
     wrong_start(64, "--client-socket=x: ", options=["--client-socket=x"])
     wrong_start(64, "more: not an option", options=["more"])
     wrong_start(64, "--nonsense", options=["--nonsense"])
+
+
+@test
+def a_start_that_fails_names_its_step():
+    """The recorder has a descriptor, and then there are no more."""
+    wrong_start(1, "The opener can't start: opening the loop failed: " + os.strerror(errno.EMFILE), limit=5)
 
 
 def checked(directory):
