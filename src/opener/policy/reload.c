@@ -18,34 +18,23 @@ static void on_error(const struct policy_error *error, void *data)
 	(void)record_submit(recorder);
 }
 
-static void record_read(struct recorder *recorder, const struct policy *policy)
+int policy_renew(struct policy **policy, const struct policy_source *source, struct recorder *recorder)
 {
+	_cleanup_(cleanup_policy) struct policy *read = NULL;
 	char counts[POLICY_COUNTS_SIZE];
+	int r = policy_load(&read, source, on_error, recorder);
 
-	policy_write_counts(policy, counts);
-	record_event(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED, "The policy was read: %s", counts);
-}
-
-int policy_begin(struct policy **ret, const struct policy_source *source, struct recorder *recorder)
-{
-	int r = policy_load(ret, source, on_error, recorder);
-
-	if (r >= 0)
-		record_read(recorder, *ret);
-	return r;
-}
-
-void policy_renew(struct policy **policy, const struct policy_source *source, struct recorder *recorder)
-{
-	_cleanup_(cleanup_policy) struct policy *renewed = NULL, *old = NULL;
-	int r = policy_load(&renewed, source, on_error, recorder);
-
-	if (r < 0 || renewed->n_errors > 0) {
+	if (*policy && (r < 0 || read->n_errors > 0)) {
 		record_event(recorder, LOG_ERR, MESSAGE_ID_POLICY_ERROR, "The policy was not changed, because %s",
 			     r < 0 ? strerror(-r) : "what was read has errors");
-		return;
+		return r < 0 ? r : -EBADMSG;
 	}
-	old = *policy;
-	*policy = TAKE_POINTER(renewed);
-	record_read(recorder, *policy);
+	if (r < 0)
+		return r;
+
+	policy_free(*policy);
+	*policy = TAKE_POINTER(read);
+	policy_write_counts(*policy, counts);
+	record_event(recorder, LOG_INFO, MESSAGE_ID_POLICY_LOADED, "The policy was read: %s", counts);
+	return 0;
 }

@@ -8,8 +8,7 @@
 #include "opener/policy/policy.h"
 #include "record/record.h"
 
-/* Reads the first one; sections with errors are never granted. 0 with *ret owned by the caller, or -errno. */
-int policy_begin(struct policy **ret, const struct policy_source *source, struct recorder *recorder);
-
-/* Reads it again. One that has errors, or can't be read, changes nothing; otherwise *policy is freed, and another. */
-void policy_renew(struct policy **policy, const struct policy_source *source, struct recorder *recorder);
+/* Puts into *policy what is read now; it stays the caller's, and what was there is freed. The first one (*policy is
+ * NULL) is taken with its errors, and their sections are never granted; a later one that has errors, or can't be read,
+ * changes nothing. 0; -EBADMSG for such errors, or -errno. */
+int policy_renew(struct policy **policy, const struct policy_source *source, struct recorder *recorder);

@@ -93,6 +93,14 @@ static void on_paused(struct peer_owner *owner, int error)
 
 /* --- signals and ends -------------------------------------------------------------------------------------- */
 
+static int read_policy(struct opener *opener)
+{
+	int r = policy_renew(&opener->policy, &opener->options.source, opener->service.recorder);
+
+	opener->service.policy = opener->policy;
+	return r;
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
 {
 	struct opener *opener = data;
@@ -100,8 +108,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	status_tell_reloading();
-	policy_renew(&opener->policy, &opener->options.source, opener->service.recorder);
-	opener->service.policy = opener->policy;
+	(void)read_policy(opener);
 	status_tell_ready(&opener->status);
 	return 0;
 }
@@ -194,14 +201,6 @@ static int make_tables(struct opener *opener)
 	int r = clients_new(&opener->service.clients);
 
 	return r < 0 ? r : copies_new(&opener->service.copies);
-}
-
-static int read_policy(struct opener *opener)
-{
-	int r = policy_begin(&opener->policy, &opener->options.source, opener->service.recorder);
-
-	opener->service.policy = opener->policy;
-	return r;
 }
 
 /* What leaves descriptors for the files of a request and for looking at them. */
