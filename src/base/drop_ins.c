@@ -4,18 +4,20 @@
  */
 #include "base/drop_ins.h"
 
+#include <dirent.h>
+
 #include "base/macro.h"
 
 #define SUFFIX ".conf"
 
-bool drop_in_is_name(const char *name)
+static bool is_drop_in(const char *name)
 {
 	size_t length = strlen(name), suffix = strlen(SUFFIX);
 
 	return name[0] != '.' && length > suffix && strcmp(name + length - suffix, SUFFIX) == 0;
 }
 
-int drop_ins_add(struct drop_ins *list, const char *name, size_t directory, size_t max)
+static int add(struct drop_ins *list, const char *name, size_t directory, size_t max)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (strcmp(list->items[i].name, name) == 0) {
@@ -39,6 +41,26 @@ int drop_ins_add(struct drop_ins *list, const char *name, size_t directory, size
 		return -ENOMEM;
 	list->items[list->count++].directory = directory;
 	return 0;
+}
+
+int drop_ins_add(struct drop_ins *list, int fd, size_t directory, size_t max)
+{
+	DIR *stream = fdopendir(fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!stream) {
+		r = -errno;
+		fd_close(fd);
+		return r;
+	}
+	for (errno = 0; r >= 0 && (entry = readdir(stream)); errno = 0)
+		if (is_drop_in(entry->d_name))
+			r = add(list, entry->d_name, directory, max);
+	if (r >= 0)
+		r = -errno;
+	(void)closedir(stream);
+	return r;
 }
 
 static int compare_drop_ins(const void *a, const void *b)

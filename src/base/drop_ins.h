@@ -19,11 +19,9 @@ struct drop_ins {
 	size_t count, room;
 };
 
-/* Is a file of this name one? NAME.conf is, hidden ones are not. */
-bool drop_in_is_name(const char *name);
-
-/* Adds what was found in a directory, after those of earlier ones. -E2BIG: there are `max` already; -ENOMEM. */
-int drop_ins_add(struct drop_ins *list, const char *name, size_t directory, size_t max);
+/* Adds those of a directory (NAME.conf, and no hidden ones), after those of earlier ones. -E2BIG: there are more than
+ * `max`; or why it can't be read. Some may have been added then. */
+int drop_ins_add(struct drop_ins *list, int fd /* consumes fd */, size_t directory, size_t max);
 
 /* Brings all into the order in which they are read. */
 void drop_ins_sort(struct drop_ins *list);

@@ -4,16 +4,15 @@
  */
 #include "kernel/process_unit.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "base/unit_name.h"
 #include "kernel/host.h"
 
-#define UNIT_NAME_MAX 255
 
 /* How the lines begin of the hierarchies that systemd may have its units in: the unified one, or, behind a number,
  * one of its own. */
@@ -59,21 +58,6 @@ static const char *find_hierarchy(const char *of_first, const char **ret_root, s
 	return NULL;
 }
 
-static bool name_is_valid(const char *name, size_t length)
-{
-	static const char *const kinds[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
-	bool known = false;
-
-	if (length > UNIT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-		known = known || (ends_with(name, length, kinds[i]) && length > strlen(kinds[i]));
-	for (size_t i = 0; known && i < length; i++)
-		known = isalnum((unsigned char)name[i]) || strchr(":-_.\\@", name[i]);
-	/* A template has no processes: NAME@INSTANCE.service or no @. */
-	return known && !memmem(name, length, "@.", 2) && name[0] != '@';
-}
-
 /* Where in `of` the unit's part of the path begins, *ret_length long: the first that is no slice. NULL: in no unit.
  * *ret_hierarchy is where systemd has its units, *ret_path the whole path there. */
 static const char *find_unit(const char *of, const char *of_first, const char **ret_hierarchy, const char **ret_path,
@@ -111,7 +95,7 @@ int process_unit_of_cgroup(const char *of, const char *of_first, char **ret)
 	/* Names that the kernel has for itself are escaped. */
 	if (part[0] == '_')
 		part++, length--;
-	if (!name_is_valid(part, length))
+	if (!unit_name_is_valid(part, length))
 		return -ENXIO;
 	*ret = strndup(part, length);
 	return *ret ? 0 : -ENOMEM;

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -17,8 +16,8 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "kernel/host.h"
-#include "opener/opener.h"
-#include "opener/policy.h"
+#include "opener/serving/opener.h"
+#include "opener/policy/policy.h"
 #include "record/message_id.h"
 #include "record/record.h"
 
@@ -54,20 +53,6 @@ static void print_help(void)
 	       "\n"
 	       "See porterd-opener(8) and porterd-files.conf(5).\n",
 	       EXIT_IDLE_SECONDS);
-}
-
-static _printf_(3, 4) void report(struct recorder *recorder, const char *message_id, const char *format, ...)
-{
-	char message[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(message, sizeof(message), format, arguments);
-	va_end(arguments);
-
-	record_begin(recorder, LOG_ERR, message_id);
-	record_field(recorder, "MESSAGE", message);
-	(void)record_submit(recorder);
 }
 
 /* A path, or "@" and an abstract name. */
@@ -144,9 +129,9 @@ static int find_users(struct recorder *recorder, const struct options *options, 
 		ret->users[ret->n_users++] = getuid();
 
 	if (ret->n_users == 0)
-		report(recorder, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER ", who alone may ask "
-		       "the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
-		       errno ? strerror(errno) : "");
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "There is no user " PORTERD_USER
+			     ", who alone may ask the opener%s%s; systemd-sysusers(8) makes it", errno ? ": " : "",
+			     errno ? strerror(errno) : "");
 	return ret->n_users > 0 ? -1 : EX_CONFIG;
 }
 
@@ -163,8 +148,8 @@ static int find_directories(struct recorder *recorder, const struct options *opt
 
 	*real = realpath(options->config_dir, NULL);
 	if (!*real) {
-		report(recorder, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s", options->config_dir,
-		       strerror(errno));
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "--config-dir=%s: %s",
+			     options->config_dir, strerror(errno));
 		return EX_CONFIG;
 	}
 	*ret = (struct policy_source){ .directories = { *real }, .owner = getuid() };
@@ -183,16 +168,18 @@ static int check_policy(struct recorder *recorder, const struct options *options
 	_cleanup_(cleanup_policy) struct policy *policy = NULL;
 	_cleanup_free_ char *real = NULL;
 	struct policy_source source;
+	char counts[POLICY_COUNTS_SIZE];
 	int r = find_directories(recorder, options, &real, &source);
 
 	if (r >= 0)
 		return r;
 	r = policy_load(&policy, &source, print_error, NULL);
 	if (r < 0) {
-		report(recorder, NULL, "The policy can't be read: %s", strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The policy can't be read: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	printf("%zu files may be granted, %zu never\n", policy->n_granted, policy->n_grants - policy->n_granted);
+	policy_write_counts(policy, counts);
+	printf("%s\n", counts);
 	if (fflush(stdout) != 0)
 		return EXIT_FAILURE;
 	return policy->n_errors > 0 ? EX_CONFIG : EXIT_SUCCESS;
@@ -206,8 +193,9 @@ static int check_sockets(struct recorder *recorder, int n_fds, char **names)
 
 		if (strcmp(names[i], FD_NAME) == 0 && sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0)
 			continue;
-		report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener serves: "
-		       "a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME, fd, names[i]);
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "Descriptor %d (\"%s\") is not what the opener "
+			     "serves: a listening AF_UNIX seqpacket socket with FileDescriptorName=" FD_NAME,
+			     fd, names[i]);
 		return EX_CONFIG;
 	}
 	return -1;
@@ -224,8 +212,8 @@ static int take_sockets(struct recorder *recorder, struct opener *opener, int n_
 		else
 			r = opener_add_listener(opener, fd);
 		if (r < 0) {
-			report(recorder, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
-			       strerror(-r));
+			record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "Descriptor %d can't be served: %s", fd,
+				     strerror(-r));
 			return EX_CONFIG;
 		}
 	}
@@ -255,12 +243,13 @@ static int run(struct recorder *recorder, struct options *options)
 	_cleanup_(free_names) char **names = NULL;
 	_cleanup_free_ char *real = NULL;
 	struct opener_options opener_options = { .exit_idle_usec = options->exit_idle_usec };
+	const char *step;
 	int n_fds = sd_listen_fds_with_names(1, &names), r;
 
 	if (n_fds <= 0) {
-		report(recorder, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts it when "
-		       "porterd needs it: systemctl start porterd-opener.socket. By hand: "
-		       "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts "
+			     "it when porterd needs it: systemctl start porterd-opener.socket. By hand: "
+			     "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");
 		return EX_USAGE;
 	}
 
@@ -273,9 +262,9 @@ static int run(struct recorder *recorder, struct options *options)
 		return r;
 
 	opener_options.sockets = find_client_sockets(options);
-	r = opener_new(&opener, recorder, &opener_options);
+	r = opener_new(&opener, recorder, &opener_options, &step);
 	if (r < 0) {
-		report(recorder, NULL, "The opener can't start: %s", strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The opener can't start: %s failed: %s", step, strerror(-r));
 		return EXIT_FAILURE;
 	}
 	r = take_sockets(recorder, opener, n_fds);
@@ -284,35 +273,48 @@ static int run(struct recorder *recorder, struct options *options)
 
 	r = opener_run(opener);
 	if (r < 0)
-		report(recorder, NULL, "The opener failed: %s", strerror(-r));
+		record_event(recorder, LOG_ERR, NULL, "The opener failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* -1 to go on, otherwise the exit status. */
+static int enter_host(void)
+{
+	const char *host = getenv(HOST_ROOT_VARIABLE);
+	int r = host ? host_enter(host) : 0;
+
+	if (r >= 0)
+		return -1;
+	(void)fprintf(stderr, "porterd-opener: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
+	return EX_CONFIG;
+}
+
+/* sd-event takes them from a signalfd, for which they must be blocked. */
+static void block_signals(void)
+{
+	sigset_t signals;
+
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
 int main(int argc, char **argv)
 {
 	_cleanup_(cleanup_recorder) struct recorder *recorder = NULL;
 	struct options options = { .exit_idle_usec = EXIT_IDLE_SECONDS * USEC_PER_SEC };
-	sigset_t signals;
-	const char *host = getenv(HOST_ROOT_VARIABLE);
 	int r = parse_options(argc, argv, &options);
 
+	if (r < 0)
+		r = enter_host();
 	if (r >= 0)
 		return r;
-	r = host ? host_enter(host) : 0;
-	if (r < 0) {
-		(void)fprintf(stderr, "porterd-opener: " HOST_ROOT_VARIABLE "=%s: %s\n", host, strerror(-r));
-		return EX_CONFIG;
-	}
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGHUP);
-	/* sd-event takes them from a signalfd, for which they must be blocked. */
 	if (!options.check_policy)
-		(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+		block_signals();
 	(void)signal(SIGPIPE, SIG_IGN);
-
 	r = recorder_new(&recorder, "porterd-opener");
 	if (r < 0) {
 		(void)fprintf(stderr, "porterd-opener: no records can be made: %s\n", strerror(-r));

@@ -6,7 +6,6 @@
  */
 #include "porterd/config.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <libeconf.h>
 #include <stdarg.h>
@@ -229,19 +228,11 @@ static void read_main_file(struct reader *reader)
 /* 0 or -errno. */
 static int find_drop_ins(const char *path, size_t index, struct drop_ins *drop_ins)
 {
-	struct dirent *entry;
-	DIR *stream = opendir(path);
-	int r = 0;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (!stream)
+	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	for (errno = 0; r >= 0 && (entry = readdir(stream)); errno = 0)
-		if (drop_in_is_name(entry->d_name))
-			r = drop_ins_add(drop_ins, entry->d_name, index, DROP_INS_MAX);
-	if (r >= 0)
-		r = -errno;
-	(void)closedir(stream);
-	return r;
+	return drop_ins_add(drop_ins, fd, index, DROP_INS_MAX);
 }
 
 static void read_drop_ins(struct reader *reader)

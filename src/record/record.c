@@ -281,11 +281,11 @@ bool record_try(struct recorder *recorder)
 	return sent;
 }
 
-void record_message(struct recorder *recorder, int priority, const char *format, ...)
+void record_event(struct recorder *recorder, int priority, const char *message_id, const char *format, ...)
 {
 	va_list arguments;
 
-	record_begin(recorder, priority, NULL);
+	record_begin(recorder, priority, message_id);
 	va_start(arguments, format);
 	record_format_v(recorder, "MESSAGE", format, arguments);
 	va_end(arguments);

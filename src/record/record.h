@@ -60,8 +60,10 @@ bool record_try(struct recorder *recorder);
 void record_hold(struct recorder *recorder);
 void record_release(struct recorder *recorder);
 
-/* A record with nothing but a message. */
-void record_message(struct recorder *recorder, int priority, const char *format, ...) _printf_(3, 4);
+/* A record with nothing but a message. `message_id` may be NULL. */
+void record_event(struct recorder *recorder, int priority, const char *message_id, const char *format, ...)
+	_printf_(4, 5);
+#define record_message(recorder, priority, ...) record_event((recorder), (priority), NULL, __VA_ARGS__)
 
 /* Tells the journal about records dropped before, if it can be told by now. True if nothing is left to tell. */
 bool recorder_flush(struct recorder *recorder);

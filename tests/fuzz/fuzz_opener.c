@@ -17,7 +17,7 @@
 #include <sys/un.h>
 
 #include "kernel/pin.h"
-#include "opener/request.h"
+#include "opener/serving/request.h"
 #include "tests/fuzz/fuzz.h"
 
 #define PATH_SIZE 256

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The policy's reader: the input is a file of it, or several that lie over one another, with a line of "---" between.
- * What libeconf read is what the line says, and no section is granted that says nothing of who may have what.
+ * A value is what its line says, and no section is granted that says nothing of who may have what.
  */
 #include <sys/socket.h>
 
 #include "kernel/identity.h"
-#include "opener/policy_raw.h"
+#include "opener/policy/compile.h"
+#include "opener/policy/parse.h"
+#include "opener/policy/policy.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FILES_MAX 4

@@ -21,6 +21,8 @@ static const struct {
 	{ "0::/system.slice/system-getty.slice/getty@tty1.service\n", "0::/init.scope\n", "getty@tty1.service" },
 	{ "0::/system.slice/a.service/supervised/b.service\n", "0::/init.scope\n", "a.service" },
 	{ "0::/system.slice/dev-disk-by\\x2duuid.swap\n", "0::/init.scope\n", "dev-disk-by\\x2duuid.swap" },
+	{ "0::/a@b@.service\n", "0::/init.scope\n", "a@b@.service" },
+	{ "0::/a@.b.service\n", "0::/init.scope\n", "a@.b.service" },
 	{ "0::/_cgroup.service\n", "0::/init.scope\n", "cgroup.service" },
 	/* No unit. */
 	{ "0::/\n", "0::/init.scope\n", NULL },

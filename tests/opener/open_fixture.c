@@ -10,12 +10,13 @@
 
 struct opened opened;
 struct places places;
+static struct known_mount mount;
 
 void open_setup(void)
 {
 	fixture_setup();
 	opened_init(&opened);
-	places_init(&places);
+	places_init(&places, &mount);
 }
 
 void open_teardown(void)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "opener/open.h"
+#include "opener/opening/open.h"
 #include "tests/opener/fixture.h"
 
 /* A client that is neither root nor whoever runs the test. */

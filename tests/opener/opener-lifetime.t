@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """How the opener starts, refuses to start, reads its policy anew, tells its state, and ends."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -184,6 +185,12 @@ def wrong_starts():
     wrong_start(64, "--nonsense", options=["--nonsense"])
 
 
+@test
+def a_start_that_fails_names_its_step():
+    """The recorder has a descriptor, and then there are no more."""
+    wrong_start(1, "The opener can't start: opening the loop failed: " + os.strerror(errno.EMFILE), limit=5)
+
+
 def checked(directory):
     """What --check-policy says of the policy there: exit status, standard output and standard error."""
     done = subprocess.run([OPENER, "--check-policy", f"--config-dir={directory}"], capture_output=True, text=True,
@@ -195,10 +202,10 @@ def checked(directory):
 def a_policy_is_checked_before_it_is_in_force():
     with some_file() as file, Opener(grant("key", file.name)) as opener:
         directory = opener.path(".")
-        equal(checked(directory), (0, "1 files may be granted, 0 never\n", ""))
+        equal(checked(directory), (0, "1 file may be granted, 0 never\n", ""))
         opener.write_policy(grant("key", file.name) + "[wrong]\nPath=relative\nAllowUser=0\n")
         status, counts, said = checked(directory)
-        equal((status, counts), (78, "1 files may be granted, 1 never\n"))
+        equal((status, counts), (78, "1 file may be granted, 1 never\n"))
         contains(said, f"{opener.path('files.conf')}:6: [wrong] Path=: ")
         os.chmod(opener.path("files.conf"), 0o666)
         status, counts, said = checked(directory)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "opener/policy.h"
+#include "opener/policy/policy.h"
 #include "tests/opener/fixture.h"
 
 #define ME "AllowUser=1000\n"

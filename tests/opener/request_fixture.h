@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "opener/request.h"
+#include "opener/serving/request.h"
 #include "record/message_id.h"
 #include "tests/opener/fixture.h"
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "kernel/process_unit.h"
-#include "opener/clients.h"
+#include "opener/deciding/clients.h"
 #include "tests/opener/fixture.h"
 
 #define STRANGER 12345

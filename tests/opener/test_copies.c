@@ -2,7 +2,7 @@
  *
  * Deliver=copy again and again: what receivers do not close has a bound.
  */
-#include "opener/copies.h"
+#include "opener/opening/copies.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -10,6 +10,7 @@
 
 #include "kernel/memfd.h"
 #include "kernel/pin.h"
+#include "opener/opening/open.h"
 #include "tests/opener/request_fixture.h"
 
 #define ONE 12345

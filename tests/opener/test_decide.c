@@ -3,7 +3,7 @@
  * The decision, as a table: who asks for what, and what comes of it.
  */
 #include "fixture.h"
-#include "opener/decide.h"
+#include "opener/deciding/decide.h"
 
 /* Lists end with the first 0 or NULL. uid 0 and gid 0 can't be in these, so root has cases of its own below. */
 struct row {

@@ -10,7 +10,7 @@
 
 #include "kernel/pin.h"
 #include "open_fixture.h"
-#include "opener/examine.h"
+#include "opener/opening/examine.h"
 
 static struct place *place;
 

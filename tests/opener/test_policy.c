@@ -309,7 +309,7 @@ START_TEST(names)
 		char text[256];
 
 		(void)snprintf(text, sizeof(text), "[x]\nPath=/x\nAccess=%s\n" ME,
-			       grant_access_name((enum grant_access)access));
+			       grant_access_words[access]);
 		fixture_write("files.conf", text, 0644);
 		load();
 		ck_no_errors();

@@ -5,7 +5,7 @@
  */
 #include <sys/stat.h>
 
-#include "opener/decide.h"
+#include "opener/deciding/decide.h"
 #include "policy_fixture.h"
 
 #define DROP_INS "files.conf.d/"

@@ -2,7 +2,7 @@
  *
  * Refusals, faster than they are to be recorded.
  */
-#include "opener/refusals.h"
+#include "opener/serving/refusals.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
