@@ -129,9 +129,7 @@ static void prepare_process(void)
 
 static int report_wrong_start(struct recorder *recorder, int status, const char *message)
 {
-	record_begin(recorder, LOG_ERR, MESSAGE_ID_WRONG_START);
-	record_field(recorder, "MESSAGE", message);
-	(void)record_submit(recorder);
+	record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "%s", message);
 	return status;
 }
 

@@ -20,10 +20,8 @@ static void complain(struct gate *gate, const char *why)
 
 	if (!complaint_is_due(&gate->complaint))
 		return;
-	record_begin(population->recorder, LOG_WARNING, MESSAGE_ID_PAUSED);
-	record_format(population->recorder, "MESSAGE", "New clients wait: %s, with %zu connections", why,
-		      population->n_connections);
-	(void)record_submit(population->recorder);
+	record_event(population->recorder, LOG_WARNING, MESSAGE_ID_PAUSED, "New clients wait: %s, with %zu connections",
+		     why, population->n_connections);
 }
 
 static void close_gate(struct gate *gate)

@@ -79,10 +79,8 @@ static void complain(struct opener_client *client, const char *what, int error)
 {
 	if (!complaint_is_due(&client->absence))
 		return;
-	record_begin(client->recorder, LOG_ERR, MESSAGE_ID_OPENER_LOST);
-	record_format(client->recorder, "MESSAGE", "%s the opener at %s: %s", what,
-		      client->address.sun_path, strerror(error));
-	(void)record_submit(client->recorder);
+	record_event(client->recorder, LOG_ERR, MESSAGE_ID_OPENER_LOST, "%s the opener at %s: %s", what,
+		     client->address.sun_path, strerror(error));
 }
 
 /* The first question that was asked before, and, unless `all`, sent. */
