@@ -5,7 +5,6 @@
 #include <sys/epoll.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 #define BATCH 64

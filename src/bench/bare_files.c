@@ -7,7 +7,6 @@
 
 #include "base/macro.h"
 #include "bench/bare_pair.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 /* Opens what is asked for by number. */

@@ -18,7 +18,6 @@
 #include "base/macro.h"
 #include "base/opener_wire.h"
 #include "bench/bare_pair.h"
-#include "bench/case.h"
 #include "bench/side.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"

@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 /* As large as it pays off: 16 KiB would cost bulk 40 % of its rate, 256 KiB gain nothing. */
@@ -97,7 +96,7 @@ static int serve_one(void *data)
 
 int side_start_bare_stream(struct side *side)
 {
-	_cleanup_close_ int fd = world_listen(side->world, side->bench->type, side->address, sizeof(side->address));
+	_cleanup_close_ int fd = world_listen(side->world, side->type, side->address, sizeof(side->address));
 	struct bare bare = { .side = side, .fd = fd };
 
 	return fd < 0 ? fd
@@ -110,7 +109,7 @@ int side_start_bare_blocking(struct side *side)
 	struct bare bare = { .side = side };
 	int pair[2];
 
-	if (socketpair(AF_UNIX, side->bench->type | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, side->type | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	side->fd = pair[0];
 	fd = pair[1];

@@ -8,6 +8,7 @@
 
 #include "base/macro.h"
 #include "bench/compare.h"
+#include "bench/interruption.h"
 #include "bench/report.h"
 
 struct run {
@@ -51,7 +52,7 @@ static bool measure_cases(struct run *run)
 {
 	bool good = true;
 
-	for (size_t i = 0; i < n_bench_cases && !compare_interrupted(); i++) {
+	for (size_t i = 0; i < n_bench_cases && !interrupted(); i++) {
 		struct compare compare = {
 			.world = &run->world,
 			.seconds = run->options->seconds,
@@ -78,7 +79,7 @@ static bool measure_transports(struct run *run)
 {
 	bool good = true;
 
-	if (compare_interrupted())
+	if (interrupted())
 		return true;
 	for (size_t i = 0; i < n_transports; i++)
 		if (is_wanted(run, transports[i].name))
@@ -153,10 +154,10 @@ enum bench_end bench_run(const struct bench_options *options)
 	if (r < 0) {
 		report_error("the bench", NULL, r);
 	} else {
-		compare_catch_signals();
+		interruption_catch();
 		show_progress = isatty(STDERR_FILENO);
 		good = measure_cases(&run);
-		good = measure_transports(&run) && good && !compare_interrupted();
+		good = measure_transports(&run) && good && !interrupted();
 		good = print_report(&run) && good;
 		world_close(&run.world);
 	}

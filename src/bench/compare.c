@@ -5,10 +5,10 @@
  */
 #include "bench/compare.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
 #include "base/macro.h"
+#include "bench/interruption.h"
 
 #define GIB 1073741824.0
 /* Before each turn its caches are warmed up for a part of it. */
@@ -20,28 +20,6 @@
 #define OVERTIME 1.5
 /* Programs that are started in a turn. */
 #define STARTS_EACH 4
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
-bool compare_interrupted(void)
-{
-	return interrupted;
-}
-
-void compare_catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-}
 
 /* What the rounds brought, one value each; in memory that is shared with the clients. */
 struct series {
@@ -66,7 +44,7 @@ static bool is_over(const struct compare *compare, unsigned round, unsigned roun
 {
 	double seconds = (double)(now_nsec() - begin) / (double)NSEC_PER_SEC;
 
-	return round >= rounds || interrupted ||
+	return round >= rounds || interrupted() ||
 	       (round >= COMPARE_ROUNDS_MIN && round % 2 == 0 && seconds > compare->seconds * OVERTIME);
 }
 
@@ -135,6 +113,16 @@ static const char *side_name(size_t i)
 	return i == 0 ? "porterd" : "the other side";
 }
 
+static void describe_side(const struct compare *compare, const struct bench_case *bench, struct side *side)
+{
+	side->world = compare->world;
+	side->service = bench->service;
+	side->type = bench->type;
+	side->config = bench->config;
+	side->shape = &bench->shape;
+	side->load = bench->load;
+}
+
 static int open_sides(const struct compare *compare, struct side *sides, struct result *result)
 {
 	const struct bench_case *bench = result->bench;
@@ -142,10 +130,9 @@ static int open_sides(const struct compare *compare, struct side *sides, struct 
 	for (size_t i = 0; i < 2; i++) {
 		int r;
 
-		sides[i].bench = bench;
-		sides[i].shape = i == 1 && bench->other.streams > 0 ? &bench->other : &bench->shape;
-		sides[i].world = compare->world;
-		sides[i].load = bench->load;
+		describe_side(compare, bench, &sides[i]);
+		if (i == 1 && bench->other.streams > 0)
+			sides[1].shape = &bench->other;
 		/* The bare loop answers a call as porterd did, unless the other side is porterd as well. */
 		if (i == 1 && bench->porterd != bench->bare) {
 			memcpy(sides[1].reply, sides[0].reply, sizeof(sides[1].reply));
@@ -308,10 +295,7 @@ static int run_memory(const struct compare *compare, struct result *result)
 		return -ENOMEM;
 	result->failed = side_name(0);
 	compare->progress(bench->title, 1, 1);
-	side->bench = bench;
-	side->shape = &bench->shape;
-	side->world = compare->world;
-
+	describe_side(compare, bench, side);
 	r = side_allow_fds(side);
 	if (r >= 0)
 		r = bench->porterd(side);
@@ -320,7 +304,7 @@ static int run_memory(const struct compare *compare, struct result *result)
 		r = result->pss_kb < 0 ? -EACCES : side_make_fds(side, bench->shape.streams);
 	}
 	before = process_memory_kb(&side->servers[0], "Anonymous:");
-	for (size_t i = 0; r >= 0 && i < side->n_fds && !interrupted; i++) {
+	for (size_t i = 0; r >= 0 && i < side->n_fds && !interrupted(); i++) {
 		side->fds[i] = side_connect(side, bench->type);
 		r = side->fds[i] < 0 ? side->fds[i] : 0;
 	}
@@ -352,7 +336,7 @@ void compare_run(const struct compare *compare, const struct bench_case *bench, 
 		result->error = run_start(compare, series, result);
 	else
 		result->error = run_rate(compare, series, result);
-	if (result->error >= 0 && interrupted)
+	if (result->error >= 0 && interrupted())
 		result->error = -EINTR;
 	if (result->error >= 0 && bench->kind != CASE_MEMORY)
 		series_sum_up(series, result);

@@ -23,7 +23,3 @@ struct compare {
 
 /* Measures one case. Errors are in the result. */
 void compare_run(const struct compare *compare, const struct bench_case *bench, struct result *result);
-
-/* Was the run told to end (SIGINT, SIGTERM)? */
-bool compare_interrupted(void);
-void compare_catch_signals(void);

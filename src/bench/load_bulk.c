@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 /* Longer than a piece, and prime: bytes that are lost, doubled or changed in their order do not fit again. */

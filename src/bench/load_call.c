@@ -5,7 +5,6 @@
 #include "bench/load_call.h"
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "kernel/sockio.h"
 
 void load_call_set(struct side *side, const char *request)

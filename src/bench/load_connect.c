@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 #define MESSAGE_MAX ((size_t)4096)
@@ -13,7 +12,7 @@
 static int connect_once(struct side *side)
 {
 	char message[MESSAGE_MAX], answer[MESSAGE_MAX];
-	_cleanup_close_ int fd = side_connect(side, side->bench->type);
+	_cleanup_close_ int fd = side_connect(side, side->type);
 	size_t size = MIN_OF(side->shape->size, MESSAGE_MAX);
 	int r;
 

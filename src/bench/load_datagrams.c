@@ -7,7 +7,6 @@
 #include <sys/un.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 #define WINDOW_MAX 64

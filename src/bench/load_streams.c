@@ -7,7 +7,6 @@
 #include <sys/uio.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/load_call.h"
 #include "bench/side.h"
 
@@ -90,7 +89,7 @@ static int streams_open(struct side *side)
 		return 0;
 	}
 	for (size_t i = 0; i < count; i++) {
-		side->fds[i] = side_connect(side, side->bench->type);
+		side->fds[i] = side_connect(side, side->type);
 		if (side->fds[i] < 0)
 			return side->fds[i];
 	}

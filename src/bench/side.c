@@ -11,8 +11,7 @@
 #include <sys/un.h>
 
 #include "base/macro.h"
-#include "bench/case.h"
-#include "bench/compare.h"
+#include "bench/interruption.h"
 
 /* A server that says nothing for so long is stuck. */
 #define PATIENCE_SECONDS 5
@@ -131,7 +130,7 @@ static int wait_client(const struct side *side)
 			return result;
 		if (size >= 0 || errno != EINTR)
 			return -ECHILD;
-		if (compare_interrupted())
+		if (interrupted())
 			return -EINTR;
 	}
 }

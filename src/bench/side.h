@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "bench/measure.h"
 #include "bench/process.h"
@@ -36,9 +37,11 @@ typedef int (*side_start)(struct side *side);
 
 /* In memory that is shared with the client, which is a process of its own: so many connections fit into one. */
 struct side {
-	const struct bench_case *bench;
-	const struct shape *shape;
 	struct world *world;
+	const char *service; /* what porterd speaks on it: the fd's name */
+	int type;	     /* of its socket */
+	const char *config;  /* porterd.conf; NULL: an empty one */
+	const struct shape *shape;
 	const struct load *load;
 
 	/* The server. */

@@ -3,7 +3,6 @@
  * porterd, and its opener, as servers of a case.
  */
 #include "base/macro.h"
-#include "bench/case.h"
 #include "bench/side.h"
 
 #define OPTION_MAX 256
@@ -35,18 +34,17 @@ static int start_porterd(struct side *side, struct process *process, int fd, con
 	if (fd < 0)
 		return fd;
 	(void)snprintf(config, sizeof(config), "--config-dir=%s/config", side->world->directory);
-	return start_program(side, process, arguments, fd, side->bench->service);
+	return start_program(side, process, arguments, fd, side->service);
 }
 
 int side_start_porterd(struct side *side)
 {
-	const char *config = side->bench->config ? side->bench->config : "";
-	int r = world_write_config(side->world, config);
+	int r = world_write_config(side->world, side->config ? side->config : "");
 
 	if (r < 0)
 		return r;
 	return start_porterd(side, &side->servers[0],
-			     world_listen(side->world, side->bench->type, side->address, sizeof(side->address)),
+			     world_listen(side->world, side->type, side->address, sizeof(side->address)),
 			     NULL);
 }
 
@@ -54,7 +52,7 @@ int side_start_porterd_accepted(struct side *side)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, side->bench->type | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, side->type | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	side->fd = pair[0];
 	return start_porterd(side, &side->servers[0], pair[1], NULL);

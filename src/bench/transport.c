@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/macro.h"
-#include "bench/compare.h"
+#include "bench/interruption.h"
 #include "bench/process.h"
 
 #define PING 64
@@ -155,7 +155,7 @@ int transports_run(struct transport_result *results, size_t count, const struct 
 	for (size_t i = 0; i < count; i++)
 		results[i].error = start(&running[i], results[i].transport, places, directory);
 
-	for (unsigned round = 0; round < ROUNDS && !compare_interrupted(); round++)
+	for (unsigned round = 0; round < ROUNDS && !interrupted(); round++)
 		for (size_t i = 0; i < count; i++) {
 			const struct transport *transport = results[i].transport;
 
@@ -171,7 +171,7 @@ int transports_run(struct transport_result *results, size_t count, const struct 
 		const struct histogram *latencies = &running[i].latencies;
 
 		stop(&running[i], results[i].transport);
-		if (results[i].error >= 0 && compare_interrupted())
+		if (results[i].error >= 0 && interrupted())
 			results[i].error = -EINTR;
 		results[i].rounds = ROUNDS;
 		results[i].p50 = histogram_quantile(latencies, 0.5);

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "base/macro.h"
+#include "base/write_all.h"
 #include "bench/transport.h"
 
 static void close_fds(struct transport_pair *pair)
@@ -26,19 +27,6 @@ static void close_fds(struct transport_pair *pair)
 }
 
 /* Streams: sockets, and pipes in pairs. */
-
-static int write_all(int fd, const void *data, size_t size)
-{
-	for (const char *at = data; size > 0;) {
-		ssize_t written = write(fd, at, size);
-
-		if (written < 0)
-			return -errno;
-		at += written;
-		size -= (size_t)written;
-	}
-	return 0;
-}
 
 static int read_all(int fd, void *data, size_t size)
 {

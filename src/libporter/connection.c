@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "kernel/address.h"
+#include "libporter/service_errors.h"
 #include "libporter/wire.h"
 
 int porter_connect(struct porter **ret, const char *path)
@@ -77,26 +78,15 @@ const char *porter_error_parameters(const struct porter *porter)
 	return porter ? porter->error_parameters : NULL;
 }
 
-int error_to_errno(const char *name)
+/* The errno value, negative, for an error of the service. */
+static int error_to_errno(const char *name)
 {
+#define ENTRY(name, error, words) { name, error },
 	static const struct {
 		const char *name;
 		int error;
-	} errors[] = {
-		{ "io.porterd.Files.UnknownFile", ENOENT },
-		{ "io.porterd.Files.FileMissing", ENOENT },
-		{ "io.porterd.Files.NotPermitted", EACCES },
-		{ "io.porterd.Files.UnsafeMode", EPERM },
-		{ "io.porterd.Files.WrongType", EMEDIUMTYPE },
-		{ "io.porterd.Files.TooManyFiles", E2BIG },
-		{ "io.porterd.Files.OpenerUnavailable", EHOSTDOWN },
-		{ "io.porterd.Files.Busy", EBUSY },
-		{ "org.varlink.service.InterfaceNotFound", EOPNOTSUPP },
-		{ "org.varlink.service.MethodNotFound", EOPNOTSUPP },
-		{ "org.varlink.service.MethodNotImplemented", EOPNOTSUPP },
-		{ "org.varlink.service.InvalidParameter", EINVAL },
-		{ "org.varlink.service.PermissionDenied", EACCES },
-	};
+	} errors[] = { SERVICE_ERRORS(ENTRY) };
+#undef ENTRY
 
 	for (size_t i = 0; i < ELEMENTSOF(errors); i++)
 		if (strcmp(errors[i].name, name) == 0)

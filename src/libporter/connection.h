@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the typed calls of libporter stand on: a connection, one call on it, and the pieces of a reply.
+ * What the typed calls of libporter stand on: a connection, and one call on it.
  */
 #pragma once
 
@@ -34,19 +34,3 @@ int connection_call_plain(struct porter *porter, const char *method,
 
 /* The peer does not keep to its interface: closes the connection. Returns -EBADMSG. */
 int connection_break(struct porter *porter);
-
-/* The errno value, negative, for an error of the service. */
-int error_to_errno(const char *name);
-
-/* A copy of the string at `key`; *ret becomes NULL where it is absent or null and `nullable`.
- * -EBADMSG: it is missing or no string. */
-int reply_string(const json_t *object, const char *key, bool nullable, char **ret);
-
-/* The integer at `key`. -EBADMSG: it is missing, no integer, or not from 0 to `max`. */
-int reply_integer(const json_t *object, const char *key, json_int_t max, json_int_t *ret);
-
-/* The boolean at `key`. -EBADMSG: it is missing or no boolean. */
-int reply_boolean(const json_t *object, const char *key, bool *ret);
-
-/* The array at `key`, borrowed; NULL where it is absent or null and `nullable`. -EBADMSG as above. */
-int reply_array(const json_t *object, const char *key, bool nullable, const json_t **ret);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "libporter/connection.h"
+#include "libporter/reply.h"
 
 void porter_credentials_free(struct porter_credentials *credentials)
 {

@@ -3,6 +3,7 @@
  * io.porterd.Files: open, check and list files.
  */
 #include "libporter/connection.h"
+#include "libporter/reply.h"
 
 /* Moves the fds that `indexes` names into ret_fds. Each fd must be named, and named once. */
 static int take_descriptors(struct fdset *fds, const json_t *const *indexes, size_t count, int *ret_fds)

@@ -143,7 +143,8 @@ int porter_call(struct porter *porter, const char *method, const char *parameter
  *     MethodNotFound, MethodNotImplemented    -EOPNOTSUPP
  *   org.varlink.service.InvalidParameter      -EINVAL
  *   org.varlink.service.PermissionDenied      -EACCES
- *   any other                                 -EREMOTEIO
+ *   org.varlink.service.ExpectedMore,
+ *     ExpectedUpgrade, and any other          -EREMOTEIO
  */
 const char *porter_error_name(const struct porter *porter);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pieces of a reply, each checked before it is believed. Keys that nobody knows are left alone, so that a
- * newer service may say more.
+ * The pieces of a reply. Keys that nobody knows are left alone, so that a newer service may say more.
  */
-#include "libporter/connection.h"
+#include "libporter/reply.h"
 
 int reply_string(const json_t *object, const char *key, bool nullable, char **ret)
 {

@@ -1,46 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * porterctl as a client of the Varlink socket, and JSON on stdout.
+ * porterctl as a client of the Varlink socket.
  */
 #include "porterctl/client.h"
 
 #include "porterctl/failure.h"
-
-const char *client_socket(const struct invocation *invocation)
-{
-	return invocation->socket ? invocation->socket : PORTER_SOCKET;
-}
+#include "porterctl/output.h"
 
 int client_connect(const struct invocation *invocation, struct porter **ret)
 {
-	int r = porter_connect(ret, client_socket(invocation));
+	int r = porter_connect(ret, invocation_socket(invocation));
 
 	if (r < 0)
-		return failure_connect(client_socket(invocation),
+		return failure_connect(invocation_socket(invocation),
 				       invocation->socket ? NULL : "porterd.socket", -r);
 	return EXIT_DONE;
-}
-
-void client_print_json(const json_t *value)
-{
-	/* JSON escapes C0 by itself; ASCII leaves nothing else that a terminal could take for a command. */
-	size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) | JSON_ENSURE_ASCII : JSON_COMPACT;
-	_cleanup_free_ char *text = json_dumps(value, flags);
-
-	if (!text)
-		failure_out_of_memory();
-	(void)puts(text);
-}
-
-void client_print_error(const struct porter *porter)
-{
-	_cleanup_json_ json_t *error = NULL;
-
-	error = json_pack("{s:s, s:o}", "error", porter_error_name(porter), "parameters",
-			  json_loads(porter_error_parameters(porter), 0, NULL));
-	if (!error)
-		failure_out_of_memory();
-	client_print_json(error);
 }
 
 int client_call_json(const struct invocation *invocation, const char *method, const char *tried,
@@ -56,7 +30,7 @@ int client_call_json(const struct invocation *invocation, const char *method, co
 		return failure_usage("a file's name has to be UTF-8");
 	request = json_dumps(parameters, JSON_COMPACT);
 	if (!request)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	r = client_connect(invocation, &porter);
 	if (r != EXIT_DONE)
@@ -67,8 +41,8 @@ int client_call_json(const struct invocation *invocation, const char *method, co
 
 	reply = json_loads(text, 0, NULL);
 	if (!reply)
-		failure_out_of_memory();
-	client_print_json(reply);
+		output_out_of_memory();
+	output_json(reply);
 	if (ret)
 		*ret = TAKE_POINTER(reply);
 	return EXIT_DONE;

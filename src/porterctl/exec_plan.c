@@ -12,6 +12,7 @@
 #include "base/macro.h"
 #include "base/number.h"
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
 
 void exec_plan_clear(struct exec_plan *plan)
 {
@@ -41,7 +42,7 @@ static int parse_word(struct exec_plan *plan, const char *word)
 
 	file->name = equals ? strndup(word, (size_t)(equals - word)) : strdup(word);
 	if (!file->name)
-		failure_out_of_memory();
+		output_out_of_memory();
 	plan->n_files++;
 
 	file->explicit = equals != NULL;
@@ -61,7 +62,7 @@ int exec_plan_parse(struct exec_plan *plan, char *const *words, size_t n_words)
 {
 	*plan = (struct exec_plan){ .files = calloc(n_words, sizeof(*plan->files)) };
 	if (!plan->files)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	for (size_t i = 0; i < n_words; i++) {
 		int r = parse_word(plan, words[i]);

@@ -6,22 +6,16 @@
 
 #include <stdarg.h>
 
-#include "porterctl/client.h"
-#include "porterctl/text.h"
-
-void failure_out_of_memory(void)
-{
-	(void)fputs("porterctl: out of memory\n", stderr);
-	exit(EXIT_REFUSED);
-}
+#include "libporter/service_errors.h"
+#include "porterctl/output.h"
 
 _printf_(1, 0) static void say(const char *format, va_list arguments, const char *after)
 {
 	_cleanup_free_ char *message = NULL, *escaped = NULL;
 
 	if (vasprintf(&message, format, arguments) < 0)
-		failure_out_of_memory();
-	escaped = text_escape(message);
+		output_out_of_memory();
+	escaped = output_escape(message);
 	(void)fprintf(stderr, "porterctl: %s%s\n", escaped, after);
 }
 
@@ -73,53 +67,48 @@ int failure_connect(const char *socket, const char *unit, int error)
 	return EXIT_UNREACHABLE;
 }
 
-/* Errors of the service: in words, and what to do. */
-static const struct {
-	const char *name;
-	const char *words;
-	int status;
-} service_errors[] = {
-	{ "io.porterd.Files.UnknownFile", "the policy has no file of that name. Try: porterctl list",
-	  EXIT_REFUSED },
-	{ "io.porterd.Files.NotPermitted", "not permitted", EXIT_REFUSED },
-	{ "io.porterd.Files.FileMissing", "the file is missing where the policy says it is", EXIT_REFUSED },
-	{ "io.porterd.Files.WrongType", "something else is in the file's place", EXIT_REFUSED },
-	{ "io.porterd.Files.UnsafeMode",
-	  "the file's mode would give more access than the policy. Change the mode, or set Deliver=copy",
-	  EXIT_REFUSED },
-	{ "io.porterd.Files.TooManyFiles", "too many files at once", EXIT_REFUSED },
-	{ "io.porterd.Files.OpenerUnavailable",
-	  "the process that opens files can't be reached. Try: systemctl status porterd-opener.socket",
-	  EXIT_UNREACHABLE },
-	{ "io.porterd.Files.Busy", "the service is too busy. Try again", EXIT_REFUSED },
-	{ "org.varlink.service.InterfaceNotFound", "the service does not know this interface", EXIT_REFUSED },
-	{ "org.varlink.service.MethodNotFound", "the service does not know this method", EXIT_REFUSED },
-	{ "org.varlink.service.MethodNotImplemented", "the service does not do this", EXIT_REFUSED },
-	{ "org.varlink.service.InvalidParameter", "the service does not accept this name", EXIT_REFUSED },
-	{ "org.varlink.service.PermissionDenied", "the service does not permit it", EXIT_REFUSED },
-};
+/* The error of the service in words; NULL for one that nobody here has heard of. */
+static const char *service_words(const char *name)
+{
+#define ENTRY(name, error, words) { name, words },
+	static const struct {
+		const char *name;
+		const char *words;
+	} errors[] = { SERVICE_ERRORS(ENTRY) };
+#undef ENTRY
 
+	for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+		if (strcmp(errors[i].name, name) == 0)
+			return errors[i].words;
+	return NULL;
+}
+
+static void print_error(const struct porter *porter)
+{
+	_cleanup_json_ json_t *error = NULL;
+
+	error = json_pack("{s:s, s:o}", "error", porter_error_name(porter), "parameters",
+			  json_loads(porter_error_parameters(porter), 0, NULL));
+	if (!error)
+		output_out_of_memory();
+	output_json(error);
+}
+
+/* The service answered with an error, for which the call returned `error`. */
 static int service_failure(const struct invocation *invocation, const struct porter *porter,
-			   const char *tried, const char *file)
+			   const char *tried, const char *file, int error)
 {
 	const char *name = porter_error_name(porter), *reason = porter_error_reason(porter);
-	const char *words = NULL;
-	int status = EXIT_REFUSED;
+	const char *words = service_words(name);
 
 	if (porter_error_file(porter))
 		file = porter_error_file(porter);
-	for (size_t i = 0; i < ELEMENTSOF(service_errors); i++)
-		if (strcmp(service_errors[i].name, name) == 0) {
-			words = service_errors[i].words;
-			status = service_errors[i].status;
-		}
-
 	if (invocation->json)
-		client_print_error(porter);
+		print_error(porter);
 	failure_say("can't %s%s%s through %s: %s%s%s%s", tried, file ? " " : "", file ? file : "",
-		    client_socket(invocation), words ? words : "the service answered ", words ? "" : name,
+		    invocation_socket(invocation), words ? words : "the service answered ", words ? "" : name,
 		    reason ? ": " : "", reason ? reason : "");
-	return status;
+	return error == -EHOSTDOWN ? EXIT_UNREACHABLE : EXIT_REFUSED;
 }
 
 int failure_call(const struct invocation *invocation, const struct porter *porter, const char *tried,
@@ -129,7 +118,7 @@ int failure_call(const struct invocation *invocation, const struct porter *porte
 	int status = EXIT_UNREACHABLE;
 
 	if (porter_error_name(porter))
-		return service_failure(invocation, porter, tried, file);
+		return service_failure(invocation, porter, tried, file, error);
 
 	switch (error) {
 	case -ECONNRESET:
@@ -157,6 +146,6 @@ int failure_call(const struct invocation *invocation, const struct porter *porte
 	}
 
 	failure_say("can't %s%s%s through %s: %s", tried, file ? " " : "", file ? file : "",
-		    client_socket(invocation), words);
+		    invocation_socket(invocation), words);
 	return status;
 }

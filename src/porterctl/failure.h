@@ -22,6 +22,3 @@ int failure_connect(const char *socket, const char *unit, int error);
  * (NULL: nothing). With --json, the service's error is printed to stdout as well. Returns the exit status. */
 int failure_call(const struct invocation *invocation, const struct porter *porter, const char *tried,
 		 const char *file, int error);
-
-/* Says so and exits. */
-void failure_out_of_memory(void) __attribute__((noreturn));

@@ -6,6 +6,7 @@
 #include <getopt.h>
 
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
 #include "porterctl/porterctl.h"
 
 static const struct verb {
@@ -129,7 +130,7 @@ static int run(int argc, char **argv)
 	int option;
 
 	if (!words)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	/* `-`: words come in their order as option 1, so that the place of `--` is known. */
 	while ((option = getopt_long(argc, argv, "-h", options, NULL)) != -1) {

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "libporter/porter.h"
+
 /* Exit statuses, as the manual promises them. */
 enum {
 	EXIT_DONE = 0,
@@ -30,6 +32,12 @@ struct invocation {
 	struct bench_invocation bench;
 	char **command; /* what follows `--`, for verbs that take a command; ends with NULL. NULL: no `--` */
 };
+
+/* The Varlink socket that it is about. */
+static inline const char *invocation_socket(const struct invocation *invocation)
+{
+	return invocation->socket ? invocation->socket : PORTER_SOCKET;
+}
 
 /* Each returns an exit status, and has said on stderr why it is not EXIT_DONE. */
 int verb_bench(const struct invocation *invocation);

@@ -9,10 +9,8 @@
 #include <stdint.h>
 #include <sys/wait.h>
 
-#include "base/macro.h"
-#include "porterctl/client.h"
+#include "porterctl/output.h"
 #include "porterctl/stream.h"
-#include "porterctl/text.h"
 
 #define OUTPUT_MAX ((size_t)1024 * 1024)
 #define ARGUMENTS_MAX 32
@@ -87,7 +85,7 @@ static int parse(char *text, json_t **ret)
 
 		if (equals) {
 			/* A value is only shown, so it may as well be made safe here. */
-			_cleanup_free_ char *value = text_escape(equals + 1);
+			_cleanup_free_ char *value = output_escape(equals + 1);
 
 			*equals = '\0';
 			if (json_object_set_new(unit, line, json_string(value)) < 0)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <jansson.h>
+#include "base/json.h"
 
 /* Asks for `properties` (NAME,NAME...) of the units, an array with NULL at its end. *ret is an object with an
  * object for each unit, which holds the properties as strings; the caller owns it.

@@ -5,6 +5,7 @@
 #include "base/macro.h"
 #include "bench/bench.h"
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
 #include "porterctl/porterctl.h"
 
 /* The installed programs. */
@@ -28,7 +29,7 @@ static char *empty_beside(const char *porterd)
 	char *path;
 
 	if (asprintf(&path, "%.*sporterd-bench-empty", slash ? (int)(slash - porterd + 1) : 0, porterd) < 0)
-		failure_out_of_memory();
+		output_out_of_memory();
 	return path;
 }
 

@@ -11,6 +11,7 @@
 #include "kernel/address.h"
 #include "kernel/sockio.h"
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
 #include "porterctl/stream.h"
 
 #define ECHO_SOCKET "/run/porterd/echo"
@@ -188,7 +189,7 @@ int verb_echo(const struct invocation *invocation)
 		int size = asprintf(&line, "%s\n", invocation->words[0]);
 
 		if (size < 0)
-			failure_out_of_memory();
+			output_out_of_memory();
 		echo.unsent = line;
 		echo.n_unsent = (size_t)size;
 		echo.input_ended = true;

@@ -8,6 +8,7 @@
 #include "porterctl/client.h"
 #include "porterctl/exec_plan.h"
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
 
 #define _cleanup_exec_plan_ _cleanup_(exec_plan_clear)
 
@@ -18,7 +19,7 @@ static int open_files(const struct invocation *invocation, const struct exec_pla
 	int r;
 
 	if (!names)
-		failure_out_of_memory();
+		output_out_of_memory();
 	for (size_t i = 0; i < plan->n_files; i++)
 		names[i] = plan->files[i].name;
 
@@ -42,11 +43,11 @@ static char **expand_command(const struct exec_plan *plan, char *const *command)
 		n_arguments++;
 	expanded = calloc(n_arguments + 1, sizeof(*expanded));
 	if (!expanded)
-		failure_out_of_memory();
+		output_out_of_memory();
 	for (size_t i = 0; i < n_arguments; i++) {
 		expanded[i] = exec_plan_expand(plan, command[i]);
 		if (!expanded[i])
-			failure_out_of_memory();
+			output_out_of_memory();
 	}
 	return expanded;
 }
@@ -91,7 +92,7 @@ static bool is_in_path(const char *name)
 		_cleanup_free_ char *file = NULL;
 
 		if (asprintf(&file, "%s/%s", *directory ? directory : ".", name) < 0)
-			failure_out_of_memory();
+			output_out_of_memory();
 		if (access(file, F_OK) == 0)
 			return true;
 	}

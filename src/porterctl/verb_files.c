@@ -4,7 +4,7 @@
  */
 #include "porterctl/client.h"
 #include "porterctl/failure.h"
-#include "porterctl/text.h"
+#include "porterctl/output.h"
 
 DEFINE_CLEANUP(struct porter_file **, cleanup_files, porter_files_free)
 
@@ -36,7 +36,7 @@ int verb_check(const struct invocation *invocation)
 	if (r < 0)
 		return failure_call(invocation, porter, "check", invocation->words[0], r);
 
-	escaped = text_escape(reason);
+	escaped = output_escape(reason);
 	(void)printf("%s%s%s\n", permitted ? "permitted" : "refused", *escaped ? ": " : "", escaped);
 	return permitted ? EXIT_DONE : EXIT_REFUSED;
 }
@@ -50,7 +50,7 @@ static void print_files(struct porter_file **files)
 		n_files++;
 	cells = calloc(n_files + 1, 3 * sizeof(*cells));
 	if (!cells)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	cells[0] = "FILE";
 	cells[1] = "ACCESS";
@@ -60,7 +60,7 @@ static void print_files(struct porter_file **files)
 		cells[3 * i + 4] = files[i]->access;
 		cells[3 * i + 5] = files[i]->description;
 	}
-	text_print_table(cells, n_files + 1, 3);
+	output_table(cells, n_files + 1, 3);
 }
 
 int verb_list(const struct invocation *invocation)

@@ -2,10 +2,10 @@
  *
  * porterctl status: what systemd and the daemon's own status line know.
  */
-#include "porterctl/client.h"
 #include "porterctl/failure.h"
+#include "porterctl/output.h"
+#include "porterctl/porterctl.h"
 #include "porterctl/systemctl.h"
-#include "porterctl/text.h"
 
 static const char *const unit_names[] = {
 	"porterd.socket",
@@ -42,7 +42,7 @@ static json_t *value_to_json(const char *value)
 static void set_value(json_t *object, const char *key, json_t *value /* consumes reference */)
 {
 	if (json_object_set_new(object, key, value) < 0)
-		failure_out_of_memory();
+		output_out_of_memory();
 }
 
 /* The daemon's status: `key: value, key: value`. What is not of that form is kept under "text". */
@@ -53,7 +53,7 @@ static json_t *status_to_json(const char *text)
 	char *rest = copy, *pair;
 
 	if (!copy || !status)
-		failure_out_of_memory();
+		output_out_of_memory();
 	if (!*text) {
 		json_decref(status);
 		return json_null();
@@ -108,7 +108,7 @@ static void print_json(const json_t *units)
 	set_value(answer, "units", all);
 	for (const char *const *name = unit_names; *name; name++)
 		set_value(all, *name, unit_to_json(*name, json_object_get(units, *name)));
-	client_print_json(answer);
+	output_json(answer);
 }
 
 static char *describe_state(const json_t *unit)
@@ -125,7 +125,7 @@ static char *describe_state(const json_t *unit)
 	else
 		r = asprintf(&state, "%s (%s)", active, sub);
 	if (r < 0)
-		failure_out_of_memory();
+		output_out_of_memory();
 	return state;
 }
 
@@ -144,7 +144,7 @@ static char *describe_details(const char *name, const json_t *unit)
 	else
 		r = asprintf(&details, "%s", "");
 	if (r < 0)
-		failure_out_of_memory();
+		output_out_of_memory();
 	return details;
 }
 
@@ -167,7 +167,7 @@ static void print_table(const json_t *units)
 		cells[row * COLUMNS + 3] = *owned[2 * row + 1] ? owned[2 * row + 1] : NULL;
 	}
 
-	text_print_table(cells, ROWS, COLUMNS);
+	output_table(cells, ROWS, COLUMNS);
 	for (size_t i = 0; i < ELEMENTSOF(owned); i++)
 		free(owned[i]);
 }

@@ -7,14 +7,14 @@
 
 #include "porterctl/client.h"
 #include "porterctl/failure.h"
-#include "porterctl/text.h"
+#include "porterctl/output.h"
 
 DEFINE_CLEANUP(struct porter_credentials *, cleanup_credentials, porter_credentials_free)
 
 /* Prints a name beside a number; names are looked up on this side, the service knows numbers only. */
 static void print_named(unsigned number, const char *name)
 {
-	_cleanup_free_ char *escaped = name ? text_escape(name) : NULL;
+	_cleanup_free_ char *escaped = name ? output_escape(name) : NULL;
 
 	(void)printf("%u%s%s%s", number, escaped ? " (" : "", escaped ? escaped : "", escaped ? ")" : "");
 }
@@ -35,7 +35,7 @@ static void print_group(gid_t gid)
 
 static void print_line(const char *what, const char *value)
 {
-	_cleanup_free_ char *escaped = text_escape(value ? value : "-");
+	_cleanup_free_ char *escaped = output_escape(value ? value : "-");
 
 	(void)printf("%-14s %s\n", what, escaped);
 }

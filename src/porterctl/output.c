@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text from elsewhere on its way to a terminal.
+ * What porterctl prints.
  */
-#include "porterctl/text.h"
+#include "porterctl/output.h"
 
-#include <stdbool.h>
-
-#include "base/macro.h"
 #include "base/utf8.h"
-#include "porterctl/failure.h"
+#include "porterctl/porterctl.h"
+
+void output_out_of_memory(void)
+{
+	(void)fputs("porterctl: out of memory\n", stderr);
+	exit(EXIT_REFUSED);
+}
 
 static bool steers_terminal(uint32_t character)
 {
@@ -18,13 +21,13 @@ static bool steers_terminal(uint32_t character)
 	       (character >= 0x2066 && character <= 0x2069);		      /* isolates */
 }
 
-char *text_escape(const char *text)
+char *output_escape(const char *text)
 {
 	/* The worst: each byte becomes four. */
 	char *escaped = malloc(strlen(text) * 4 + 1), *end = escaped;
 
 	if (!escaped)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	while (*text) {
 		uint32_t character;
@@ -46,7 +49,8 @@ char *text_escape(const char *text)
 	return escaped;
 }
 
-size_t text_width(const char *escaped)
+/* How many columns an escaped text takes, about: one for each character. */
+static size_t text_width(const char *escaped)
 {
 	size_t width = 0;
 
@@ -55,17 +59,17 @@ size_t text_width(const char *escaped)
 	return width;
 }
 
-void text_print_table(const char *const *cells, size_t n_rows, size_t n_columns)
+void output_table(const char *const *cells, size_t n_rows, size_t n_columns)
 {
 	_cleanup_free_ size_t *widths = calloc(n_columns, sizeof(size_t));
 
 	if (!widths)
-		failure_out_of_memory();
+		output_out_of_memory();
 
 	/* First every width, then every line. */
 	for (int printing = 0; printing < 2; printing++)
 		for (size_t i = 0; i < n_rows * n_columns; i++) {
-			_cleanup_free_ char *escaped = text_escape(cells[i] ? cells[i] : "-");
+			_cleanup_free_ char *escaped = output_escape(cells[i] ? cells[i] : "-");
 			size_t column = i % n_columns, width = text_width(escaped);
 
 			if (!printing)
@@ -75,4 +79,15 @@ void text_print_table(const char *const *cells, size_t n_rows, size_t n_columns)
 			else
 				(void)printf("%s%*s", escaped, (int)(widths[column] - width + 2), "");
 		}
+}
+
+void output_json(const json_t *value)
+{
+	/* JSON escapes C0 by itself; ASCII leaves nothing else that a terminal could take for a command. */
+	size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) | JSON_ENSURE_ASCII : JSON_COMPACT;
+	_cleanup_free_ char *text = json_dumps(value, flags);
+
+	if (!text)
+		output_out_of_memory();
+	(void)puts(text);
 }
