@@ -4,6 +4,7 @@
 
 import errno
 import gc
+import glob
 import io
 import pickle
 import re
@@ -158,8 +159,8 @@ def shortcuts_connect_for_one_call():
 @test
 def every_error_of_the_interfaces_has_a_class():
     names = []
-    for path in ("src/services/io.porterd.Files.varlink", "src/varlink/org.varlink.service.varlink"):
-        with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+    for path in glob.glob(os.path.join(SOURCE, "src", "**", "*.varlink"), recursive=True):
+        with open(path, encoding="utf-8") as file:
             text = file.read()
         interface = re.search(r"^interface (\S+)", text, re.MULTILINE).group(1)
         names += [f"{interface}.{name}" for name in re.findall(r"^error (\w+)", text, re.MULTILINE)]
