@@ -74,11 +74,24 @@ static json_t *status_to_json(const char *text)
 	return status;
 }
 
-static int is_socket(const char *unit)
+static bool is_socket(const char *unit)
 {
 	const char *suffix = strrchr(unit, '.');
 
 	return suffix && strcmp(suffix, ".socket") == 0;
+}
+
+/* systemd counts connections where it accepts them itself (the others are in the daemon's status), and prints zeros
+ * for sockets that are not there or do not listen. */
+static bool has_counts(const json_t *unit)
+{
+	return strcmp(property(unit, "Accept"), "yes") == 0 && strcmp(property(unit, "LoadState"), "loaded") == 0 &&
+	       strcmp(property(unit, "ActiveState"), "inactive") != 0;
+}
+
+static json_t *count_to_json(const json_t *unit, const char *name)
+{
+	return has_counts(unit) ? value_to_json(property(unit, name)) : json_null();
 }
 
 static json_t *unit_to_json(const char *name, const json_t *unit)
@@ -90,9 +103,9 @@ static json_t *unit_to_json(const char *name, const json_t *unit)
 	set_value(one, "active", value_to_json(property(unit, "ActiveState")));
 	set_value(one, "sub", value_to_json(property(unit, "SubState")));
 	if (is_socket(name)) {
-		set_value(one, "accepted", value_to_json(property(unit, "NAccepted")));
-		set_value(one, "connections", value_to_json(property(unit, "NConnections")));
-		set_value(one, "refused", value_to_json(property(unit, "NRefused")));
+		set_value(one, "accepted", count_to_json(unit, "NAccepted"));
+		set_value(one, "connections", count_to_json(unit, "NConnections"));
+		set_value(one, "refused", count_to_json(unit, "NRefused"));
 	} else {
 		set_value(one, "pid", value_to_json(strcmp(pid, "0") == 0 ? "" : pid));
 		set_value(one, "status", status_to_json(property(unit, "StatusText")));
@@ -129,7 +142,6 @@ static char *describe_state(const json_t *unit)
 	return state;
 }
 
-/* systemd counts connections where it accepts them itself; the others are in the daemon's status. */
 static char *describe_details(const char *name, const json_t *unit)
 {
 	char *details;
@@ -137,7 +149,7 @@ static char *describe_details(const char *name, const json_t *unit)
 
 	if (!is_socket(name))
 		r = asprintf(&details, "%s", property(unit, "StatusText"));
-	else if (strcmp(property(unit, "Accept"), "yes") == 0)
+	else if (has_counts(unit))
 		r = asprintf(&details, "accepted: %s, connections: %s, refused: %s",
 			     property(unit, "NAccepted"), property(unit, "NConnections"),
 			     property(unit, "NRefused"));

@@ -311,7 +311,7 @@ def echo_tells_what_is_lost():
 
 SYSTEMCTL = r"""#!/bin/sh
 for argument; do echo "$argument"; done >"$SEEN"
-cat <<'END'
+cat <<END
 Accept=no
 NConnections=0
 NAccepted=0
@@ -332,9 +332,13 @@ LoadState=loaded
 ActiveState=active
 SubState=listening
 
+Accept=yes
+NConnections=0
+NAccepted=0
+NRefused=0
 MainPID=0
 Id=porterd-isolated-echo.socket
-LoadState=not-found
+LoadState=${ISOLATED_ECHO:-not-found}
 ActiveState=inactive
 SubState=dead
 
@@ -412,7 +416,21 @@ def status_as_json():
         equal(units["porterd-opener.service"]["status"], None)
         equal(units["porterd-isolated.socket"], {"load": "loaded", "active": "active", "sub": "listening",
                                                  "accepted": 17, "connections": 2, "refused": 1})
+        # What systemd prints of sockets that it does not accept for, that are not there, or do not listen, says nothing.
+        for name in ("porterd.socket", "porterd-isolated-echo.socket"):
+            equal([units[name][key] for key in ("accepted", "connections", "refused")], [None] * 3, name)
         equal(len(units), 8)
+
+
+@test
+def sockets_that_do_not_listen_have_no_counts():
+    with FakeSystemctl() as fake:
+        environment = dict(fake.environment, ISOLATED_ECHO="loaded")
+        status, output, errors = porterctl("status", environment=environment)
+        equal((status, errors), (0, ""))
+        contains(output, "porterd-isolated-echo.socket  inactive (dead)             -     -\n")
+        units = json.loads(porterctl("status", "--json", environment=environment)[1])["units"]
+        equal(units["porterd-isolated-echo.socket"]["accepted"], None)
 
 
 @test
