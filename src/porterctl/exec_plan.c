@@ -35,24 +35,33 @@ static int parse_fd(const char *text)
 	return (int)number;
 }
 
+/* Files without a number of their own are numbered as they come. */
+static void number_files(struct exec_plan *plan)
+{
+	plan->n_listed = 0;
+	for (size_t i = 0; i < plan->n_files; i++)
+		if (!plan->files[i].explicit)
+			plan->files[i].target = EXEC_FDS_START + (int)plan->n_listed++;
+}
+
 static int parse_word(struct exec_plan *plan, const char *word)
 {
 	const char *equals = strrchr(word, '=');
+	size_t length = equals ? (size_t)(equals - word) : strlen(word);
 	struct exec_file *file = &plan->files[plan->n_files];
 
-	file->name = equals ? strndup(word, (size_t)(equals - word)) : strdup(word);
+	file->optional = length > 0 && word[length - 1] == '?';
+	file->name = strndup(word, length - file->optional);
 	if (!file->name)
 		output_out_of_memory();
 	plan->n_files++;
 
-	file->explicit = equals != NULL;
-	if (equals)
+	file->explicit = equals;
+	if (equals) {
 		file->target = parse_fd(equals + 1);
-	else
-		file->target = EXEC_FDS_START + (int)plan->n_listed++;
-
-	if (file->target < 0)
-		return failure_usage("%s: %s is no fd number that this process may use", word, equals + 1);
+		if (file->target < 0)
+			return failure_usage("%s: %s is no fd number that this process may use", word, equals + 1);
+	}
 	if (!*file->name)
 		return failure_usage("a file's name is missing in \"%s\"", word);
 	return EXIT_DONE;
@@ -71,7 +80,9 @@ int exec_plan_parse(struct exec_plan *plan, char *const *words, size_t n_words)
 			return r;
 	}
 
-	/* Numbers without =FD follow from the order, so a collision can only be told when all are known. */
+	/* Numbers without =FD follow from the order, so a collision can only be told when all are known. Where one
+	 * is left out, the others need no number that they did not need before. */
+	number_files(plan);
 	for (size_t i = 0; i < plan->n_files; i++)
 		for (size_t j = 0; j < i; j++) {
 			const struct exec_file *one = &plan->files[j], *other = &plan->files[i];
@@ -95,6 +106,35 @@ static const struct exec_file *find_reference(const struct exec_plan *plan, cons
 			return &plan->files[i];
 	}
 	return NULL;
+}
+
+int exec_plan_check_command(const struct exec_plan *plan, char *const *command)
+{
+	for (; *command; command++)
+		for (const char *text = *command; *text; text++) {
+			const struct exec_file *file = find_reference(plan, text);
+
+			if (file && file->optional)
+				return failure_usage("\"%s\" needs the path of %s, but %s? may be left out",
+						     *command, file->name, file->name);
+		}
+	return EXIT_DONE;
+}
+
+bool exec_plan_leave_out(struct exec_plan *plan, const char *name)
+{
+	for (size_t i = 0; name && i < plan->n_files; i++) {
+		struct exec_file *file = &plan->files[i];
+
+		if (!file->optional || strcmp(file->name, name) != 0)
+			continue;
+		free(file->name);
+		plan->n_files--;
+		memmove(file, file + 1, (plan->n_files - i) * sizeof(*file));
+		number_files(plan);
+		return true;
+	}
+	return false;
 }
 
 char *exec_plan_expand(const struct exec_plan *plan, const char *argument)
@@ -150,12 +190,12 @@ char *exec_plan_names(const struct exec_plan *plan)
 	return names;
 }
 
-static int is_target(const struct exec_plan *plan, int fd)
+static bool is_target(const struct exec_plan *plan, int fd)
 {
 	for (size_t i = 0; i < plan->n_files; i++)
 		if (plan->files[i].target == fd)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* Moves an fd that stands on somebody's place to a number that is nobody's. */

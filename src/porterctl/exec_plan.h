@@ -4,15 +4,17 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Where the files without a number of their own begin, as sd_listen_fds(3) has it. */
 #define EXEC_FDS_START 3
 
 struct exec_file {
-	char *name;   /* owned */
-	int target;   /* the fd number that COMMAND finds it at */
-	int explicit; /* =FD was given: not counted in LISTEN_FDS */
+	char *name;    /* owned */
+	int target;    /* the fd number that COMMAND finds it at */
+	bool explicit; /* =FD was given: not counted in LISTEN_FDS */
+	bool optional; /* `?` was given: left out if it is missing */
 };
 
 struct exec_plan {
@@ -21,8 +23,16 @@ struct exec_plan {
 	size_t n_listed; /* those at EXEC_FDS_START and up, without a gap */
 };
 
-/* Reads FILE[=FD] words. Returns EXIT_DONE, or EXIT_WRONG_USAGE and has said why. */
+/* Reads FILE[?][=FD] words. Returns EXIT_DONE, or EXIT_WRONG_USAGE and has said why. */
 int exec_plan_parse(struct exec_plan *plan, char *const *words, size_t n_words);
+
+/* Looks whether COMMAND, which ends with NULL, needs the path of a file that may be left out: there would be nothing
+ * to put in its place. Returns as exec_plan_parse(). */
+int exec_plan_check_command(const struct exec_plan *plan, char *const *command);
+
+/* Takes an optional file out of the plan; those behind it without a number of their own move up. False: there is no
+ * optional file of that name (NULL: none). */
+bool exec_plan_leave_out(struct exec_plan *plan, const char *name);
 
 void exec_plan_clear(struct exec_plan *plan);
 

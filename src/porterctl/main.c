@@ -25,7 +25,7 @@ static const struct verb {
 	{ "check", "FILE", "ask whether FILE may be opened, and why", verb_check, 1, 1, false, true },
 	{ "list", "", "list the files that may be opened", verb_list, 0, 0, false, true },
 	{ "cat", "FILE", "print FILE", verb_cat, 1, 1, false, true },
-	{ "exec", "FILE[=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec,
+	{ "exec", "FILE[?][=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec,
 	  1, PORTER_FILES_MAX, true, true },
 	{ "status", "", "show the state of the sockets and services", verb_status, 0, 0, false, true },
 	{ "bench", "", "measure the daemon beside the bare system calls", verb_bench, 0, 0, false, true },
@@ -35,8 +35,10 @@ static int print_help(void)
 {
 	(void)printf("Usage: porterctl [OPTION]... VERB [ARGUMENT]...\n\nVerbs:\n");
 	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-		(void)printf("  %-6s %-28s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+		(void)printf("  %-6s %-31s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
 	(void)printf("\n"
+		     "exec leaves out a FILE? that is missing, and puts FILE=FD at that number.\n"
+		     "\n"
 		     "Options:\n"
 		     "  --json              print what came back as JSON\n"
 		     "  --socket=PATH       connect to PATH; a leading @ names an abstract socket\n"

@@ -3,8 +3,10 @@
  * porterctl exec: open files and become COMMAND with them, the way a unit's OpenFile= would pass them.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
 
+#include "kernel/pidfd.h"
 #include "porterctl/client.h"
 #include "porterctl/exec_plan.h"
 #include "porterctl/failure.h"
@@ -12,24 +14,35 @@
 
 #define _cleanup_exec_plan_ _cleanup_(exec_plan_clear)
 
-static int open_files(const struct invocation *invocation, const struct exec_plan *plan, int *fds)
+/* Was the last call refused because a file is not there, and not because the caller may not have it? */
+static bool is_missing(const struct porter *porter)
+{
+	const char *error = porter_error_name(porter);
+
+	return error && strcmp(error, "io.porterd.Files.FileMissing") == 0;
+}
+
+/* Opens all files of the plan, or none, except for those that are missing and may be: they are left out of it. A
+ * missing one fails the whole call, so each of them costs another. */
+static int open_files(const struct invocation *invocation, struct exec_plan *plan, int *fds)
 {
 	_cleanup_porter_ struct porter *porter = NULL;
-	_cleanup_free_ const char **names = calloc(plan->n_files, sizeof(*names));
+	const char *names[PORTER_FILES_MAX];
 	int r;
-
-	if (!names)
-		output_out_of_memory();
-	for (size_t i = 0; i < plan->n_files; i++)
-		names[i] = plan->files[i].name;
 
 	r = client_connect(invocation, &porter);
 	if (r != EXIT_DONE)
 		return r;
-	r = porter_open_many(porter, names, plan->n_files, fds);
-	if (r < 0)
-		return failure_call(invocation, porter, "open", plan->n_files == 1 ? names[0] : "the files",
-				    r);
+	while (plan->n_files > 0) {
+		for (size_t i = 0; i < plan->n_files; i++)
+			names[i] = plan->files[i].name;
+		r = porter_open_many(porter, names, plan->n_files, fds);
+		if (r == 0)
+			break;
+		if (!is_missing(porter) || !exec_plan_leave_out(plan, porter_error_file(porter)))
+			return failure_call(invocation, porter, "open",
+					    plan->n_files == 1 ? names[0] : "the files", r);
+	}
 	return EXIT_DONE;
 }
 
@@ -59,26 +72,34 @@ static void free_command(char ***command)
 	free(*command);
 }
 
-static int set_number(const char *variable, long number)
+static int set_number(const char *variable, uint64_t number)
 {
 	char text[32];
 
-	(void)snprintf(text, sizeof(text), "%ld", number);
-	return setenv(variable, text, true);
+	(void)snprintf(text, sizeof(text), "%" PRIu64, number);
+	return setenv(variable, text, true) < 0 ? -errno : 0;
 }
 
+/* Tells COMMAND by the protocol of sd_listen_fds(3) what it has been given. */
 static int announce(const struct exec_plan *plan)
 {
 	_cleanup_free_ char *names = exec_plan_names(plan);
+	uint64_t id;
+	int r;
 
 	if (!names)
 		return -ENOMEM;
 	if (plan->n_listed == 0)
 		return 0;
-	return set_number("LISTEN_FDS", (long)plan->n_listed) < 0 || set_number("LISTEN_PID", getpid()) < 0 ||
-			       setenv("LISTEN_FDNAMES", names, true) < 0
-		       ? -ENOMEM
-		       : 0;
+	r = set_number("LISTEN_FDS", plan->n_listed);
+	if (r == 0)
+		r = set_number("LISTEN_PID", (uint64_t)getpid());
+	/* Another process may have this number one day, but not this ID. */
+	if (r == 0 && pidfd_own_id(&id) == 0)
+		r = set_number("LISTEN_PIDFDID", id);
+	if (r == 0)
+		r = setenv("LISTEN_FDNAMES", names, true) < 0 ? -errno : 0;
+	return r;
 }
 
 /* Is there a file of that name in $PATH, whatever it is? */
@@ -143,7 +164,9 @@ int verb_exec(const struct invocation *invocation)
 	r = exec_plan_parse(&plan, invocation->words, invocation->n_words);
 	if (r != EXIT_DONE)
 		return r;
-	command = expand_command(&plan, invocation->command);
+	r = exec_plan_check_command(&plan, invocation->command);
+	if (r != EXIT_DONE)
+		return r;
 
 	/* What systemd passed to this process is not COMMAND's: this makes it close-on-exec and forgets the
 	 * variables, except for one that only newer versions of systemd know. */
@@ -151,5 +174,8 @@ int verb_exec(const struct invocation *invocation)
 	(void)unsetenv("LISTEN_PIDFDID");
 
 	r = open_files(invocation, &plan, fds);
-	return r == EXIT_DONE ? run(&plan, fds, command) : r;
+	if (r != EXIT_DONE)
+		return r;
+	command = expand_command(&plan, invocation->command);
+	return run(&plan, fds, command);
 }

@@ -182,6 +182,19 @@ def bash_offers_numbers_behind_the_name():
 
 
 @test
+def bash_offers_files_that_may_be_missing():
+    with Place() as place:
+        equal(offers(place, "porterctl exec nginx-key?=2"), ["2"])
+        equal(offers(place, "porterctl exec nginx-key?"), ["nginx-key?"])
+        equal(offers(place, "porterctl exec nginx-key\\?"), ["nginx-key\\?"])
+        equal(offers(place, "porterctl exec 'nginx-key?"), ["nginx-key?"])
+        equal(offers(place, "porterctl exec 'nginx-key?' nginx-log\\?=5 "), ["web:a@1+x", "--"])
+        equal(offers(place, "porterctl exec nginx-k?"), [], "no pattern")
+        equal(offers(place, "porterctl exec nginx-key? web:a@1+x?=5 "), ["nginx-log", "--"])
+        equal(offers(place, "porterctl cat nginx-key?"), [], "only exec has it")
+
+
+@test
 def bash_asks_at_the_same_socket():
     with Place() as place:
         for given in ("--socket=/x/y:z", "--socket /x/y:z"):
@@ -340,6 +353,9 @@ LINES = (
     ("cat -- -d", "", ["cat", "--", "-dash"]),
     ("exec nginx-key=7", "", ["exec", "nginx-key=7"]),
     ("exec web:a@1+x=7", "", ["exec", "web:a@1+x=7"]),
+    ("exec nginx-key\\?", "-- x", ["exec", "nginx-key?", "--", "x"]),
+    ("exec 'web:a@1+x?", "-- x", ["exec", "web:a@1+x?", "--", "x"]),
+    ("exec nginx-key\\? web", "-- x", ["exec", "nginx-key?", "web:a@1+x", "--", "x"]),
     ("exec nginx-key web", "-- x", ["exec", "nginx-key", "web:a@1+x", "--", "x"]),
     ("cat --socket=./so", "nginx-key", ["cat", "--socket=./socket", "nginx-key"]),
     ("cat --socket ./so", "", ["cat", "--socket", "./socket"]),

@@ -8,10 +8,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from fake import *
+from world import World
 
 # What COMMAND of exec finds: its fds with their content, its arguments, and its part of the environment.
 SHOW = r"""
-import json, os, sys
+import json, os, select, sys
 fds = {}
 for fd in sorted(int(n) for n in os.listdir("/proc/self/fd")):
     try:
@@ -21,7 +22,11 @@ for fd in sorted(int(n) for n in os.listdir("/proc/self/fd")):
 names = [n for n in os.environ if n.startswith("LISTEN_")]
 # The directory that was listed has an fd of its own, which is closed by now.
 fds = {fd: content for fd, content in fds.items() if content != "Bad file descriptor"}
+# Since Linux 6.9 every process's pidfds are an inode of their own; before, all were that of epoll's and others.
+epoll = select.epoll()
+own, other = os.fstat(os.pidfd_open(os.getpid())), os.fstat(epoll.fileno())
 json.dump({"fds": fds, "arguments": sys.argv[1:], "pid": os.getpid(),
+           "pidfd": {} if own.st_dev == other.st_dev else {"LISTEN_PIDFDID": str(own.st_ino)},
            "environment": {n: os.environ[n] for n in sorted(names)}}, sys.stdout)
 """
 
@@ -44,7 +49,7 @@ def exec_passes_files_as_systemd_does():
         equal(seen["arguments"], ["/proc/self/fd/5", "-k/proc/self/fd/3:/proc/self/fd/4{x}{/proc/self/fd/3", "--json",
                                   "{}", "{one", "--"])
         equal(seen["environment"], {"LISTEN_FDS": "3", "LISTEN_PID": str(seen["pid"]),
-                                    "LISTEN_FDNAMES": "one:two_b:three"})
+                                    "LISTEN_FDNAMES": "one:two_b:three", **seen["pidfd"]})
 
 
 @test
@@ -71,6 +76,91 @@ def exec_puts_files_where_they_are_wanted():
         equal(seen["fds"], {"0": "standard", "1": "standard", "2": "standard", "3": "content of b",
                             "4": "content of a"})
         equal(seen["environment"], {}, "nothing that counts as passed")
+
+
+def lacking(*missing, error="io.porterd.Files.FileMissing"):
+    """As open_many(), but for files that it refuses with this error."""
+    def answer(parameters):
+        for name in parameters["files"]:
+            if name in missing:
+                return {"error": error, "parameters": {"file": name, "reason": "because"}}, ()
+        return open_many(parameters)
+    return {OPEN_MANY: answer}
+
+
+@test
+def exec_leaves_out_what_is_missing():
+    command = ("--", sys.executable, "-c", SHOW, "{a}{c}{f}")
+    standard = {"0": "standard", "1": "standard", "2": "standard"}
+    with Fake(lacking("b", "d", "g")) as fake:
+        seen = run_exec(fake, "a", "b?", "c", "d?=17", "e?=18", "f", "g?", *command)
+        equal([request["parameters"]["files"] for request in fake.requests],
+              [list("abcdefg"), list("acdefg"), list("acefg"), list("acef")], "all that there are, or none")
+        equal(seen["fds"], {**standard, "3": "content of a", "4": "content of c", "5": "content of f",
+                            "18": "content of e"})
+        equal(seen["arguments"], ["/proc/self/fd/3/proc/self/fd/4/proc/self/fd/5"])
+        equal(seen["environment"], {"LISTEN_FDS": "3", "LISTEN_PID": str(seen["pid"]), "LISTEN_FDNAMES": "a:c:f",
+                                    **seen["pidfd"]})
+    with Fake(lacking()) as fake:
+        seen = run_exec(fake, "a?", "b?=9", "c", *command[:-1])
+        equal(seen["fds"], {**standard, "3": "content of a", "4": "content of c", "9": "content of b"})
+        equal(seen["environment"]["LISTEN_FDNAMES"], "a:c", "what is there is passed as without `?`")
+
+
+@test
+def exec_runs_with_nothing():
+    with Fake(lacking("a", "b")) as fake:
+        seen = run_exec(fake, "a?", "b?", "--", sys.executable, "-c", SHOW)
+        equal((seen["fds"], seen["environment"]), ({"0": "standard", "1": "standard", "2": "standard"}, {}))
+        equal(porterctl("exec", "a?=0", "--", "cat", socket_path=fake.path, stdin=b"as it was"), (0, "as it was", ""))
+
+
+@test
+def exec_leaves_nothing_else_out():
+    for words, missing, error, told in (
+            (("a", "b?"), "a", "FileMissing", "can't open a through"),
+            (("a?", "b"), "b", "FileMissing", "can't open b through"),
+            (("a", "b?"), "b", "NotPermitted", "not permitted: because"),
+            (("a?",), "a", "NotPermitted", "not permitted: because"),
+            (("a?",), "a", "UnknownFile", "no file of that name"), (("a?",), "a", "WrongType", "something else"),
+            (("a?",), "a", "Busy", "too busy")):
+        with Fake(lacking(missing, error=f"io.porterd.Files.{error}")) as fake:
+            status, output, errors = porterctl("exec", *words, "--", "echo", "not to be run", socket_path=fake.path)
+            equal((status, output), (1, ""), f"{words}, {error}")
+            contains(errors, told)
+    for parameters in ({}, {"file": "b"}, {"file": ""}):
+        with Fake({OPEN_MANY: refusal("io.porterd.Files.FileMissing", **parameters)}) as fake:
+            status, output, errors = porterctl("exec", "a?", "--", "echo", "not to be run", socket_path=fake.path)
+            equal((status, output), (1, ""), f"missing: {parameters}")
+            contains(errors, "the file is missing")
+
+
+POLICY = """
+[key]
+Path={d}/key
+Access=read-write
+AllowUser={me}
+
+[gone]
+Path={d}/gone
+AllowUser={me}
+
+[others]
+Path={d}/gone
+AllowUser=4242
+"""
+
+
+@test
+def the_service_tells_what_is_missing_and_what_is_refused():
+    with World(POLICY) as world:
+        world.file("key")
+        show = ("--", "sh", "-c", "echo $LISTEN_FDS $LISTEN_FDNAMES; cat {key}")
+        done = world.porterctl("exec", "gone?", "key", *show)
+        equal((done.returncode, done.stdout, done.stderr), (0, b"1 key\ncontent", b""))
+        for word in ("others?", "nobody-knows?"):
+            done = world.porterctl("exec", word, "key", *show)
+            equal((done.returncode, done.stdout), (1, b""), word)
 
 
 @test

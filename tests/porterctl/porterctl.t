@@ -20,7 +20,7 @@ def help_and_version():
     for arguments in (("--help",), ("-h",), ("list", "--help")):
         status, output, errors = porterctl(*arguments)
         equal((status, errors), (0, ""))
-        contains(output, "Usage: porterctl", "exec   FILE[=FD]... -- COMMAND...", "--json", "Exit status")
+        contains(output, "Usage: porterctl", "exec   FILE[?][=FD]... -- COMMAND...", "--json", "Exit status")
     status, output, errors = porterctl("--version")
     equal((status, errors), (0, ""))
     contains(output, "porterctl ")
@@ -47,6 +47,10 @@ def wrong_usage_is_told():
             (("exec", "a=-1", "--", "true"), "no fd number"), (("exec", "a=1x", "--", "true"), "no fd number"),
             (("exec", "a=99999999999999999999", "--", "true"), "no fd number"),
             (("exec", "a=2147483647", "--", "true"), "no fd number"), (("exec", "a=03", "--", "true"), "no fd number"),
+            (("exec", "a?", "a=5", "--", "true"), "a is given twice"), (("exec", "a?=x", "--", "true"), "no fd number"),
+            (("exec", "a", "b?", "c?=4", "--", "true"), "b and c would both be fd 4"),
+            (("exec", "a?", "--", "true", "-k={a}"), '"-k={a}" needs the path of a, but a? may be left out'),
+            (("exec", "?", "--", "true"), "name is missing"), (("exec", "?=5", "--", "true"), "name is missing"),
             (("exec", "=5", "--", "true"), "name is missing"), (("exec", "", "--", "true"), "name is missing")):
         status, output, errors = porterctl(*arguments, socket_path=None)
         equal((status, output), (2, ""), f"{arguments}")
