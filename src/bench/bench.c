@@ -68,7 +68,7 @@ static bool measure_cases(struct run *run)
 		run->n_results++;
 		progress_end();
 		if (result->error < 0) {
-			report_error(bench_cases[i].name, result->failed, result->error);
+			report_failure(result);
 			good = false;
 		}
 	}
@@ -92,7 +92,7 @@ static bool measure_transports(struct run *run)
 	progress_end();
 	for (size_t i = 0; i < run->n_transports; i++)
 		if (run->transports[i].error < 0) {
-			report_error(run->transports[i].transport->name, NULL, run->transports[i].error);
+			report_error(run->transports[i].transport->name, run->transports[i].error);
 			good = false;
 		}
 	return good;
@@ -117,7 +117,7 @@ static bool print_report(const struct run *run)
 	if (r >= 0 && run->options->plot)
 		r = report_plot(&report, run->options->plot);
 	if (r < 0)
-		report_error("the report", NULL, r);
+		report_error("the report", r);
 	return r >= 0;
 }
 
@@ -152,7 +152,7 @@ enum bench_end bench_run(const struct bench_options *options)
 		r = world_open(&run.world);
 	good = r >= 0;
 	if (r < 0) {
-		report_error("the bench", NULL, r);
+		report_error("the bench", r);
 	} else {
 		interruption_catch();
 		show_progress = isatty(STDERR_FILENO);

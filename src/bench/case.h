@@ -51,6 +51,8 @@ struct result {
 	const struct bench_case *bench;
 	int error;		/* negative: it could not be measured, and why (-errno) */
 	const char *failed;	/* on which side */
+	const char *not_run;	/* the program that could not be run; NULL: it was another error */
+	const char *remedy;	/* against that */
 	unsigned rounds;
 	struct figures sides[2]; /* porterd, the other */
 	double ratio;		 /* median of the rounds' ratios */

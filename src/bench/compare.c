@@ -141,6 +141,7 @@ static int open_sides(const struct compare *compare, struct side *sides, struct 
 		r = side_open(&sides[i], i == 0 ? bench->porterd : bench->bare);
 		if (r < 0) {
 			result->failed = side_name(i);
+			result->not_run = side_not_run(&sides[i]);
 			return r;
 		}
 	}
@@ -247,8 +248,10 @@ static int start_some(const struct contest *contest, size_t side, uint64_t nsec,
 		int r = process_start(&process, &start);
 		uint64_t took = process.ready_nsec - process.started_nsec;
 
-		if (r < 0)
+		if (r < 0) {
+			contest->result->not_run = process.not_run;
 			return r;
+		}
 		sample->server_nsec += process_cpu_nsec(&process);
 		process_stop(&process);
 		sample->nsec += took;
@@ -299,6 +302,7 @@ static int run_memory(const struct compare *compare, struct result *result)
 	r = side_allow_fds(side);
 	if (r >= 0)
 		r = bench->porterd(side);
+	result->not_run = side_not_run(side);
 	if (r >= 0) {
 		result->pss_kb = (double)process_memory_kb(&side->servers[0], "Pss:");
 		r = result->pss_kb < 0 ? -EACCES : side_make_fds(side, bench->shape.streams);
@@ -338,6 +342,8 @@ void compare_run(const struct compare *compare, const struct bench_case *bench, 
 		result->error = run_rate(compare, series, result);
 	if (result->error >= 0 && interrupted())
 		result->error = -EINTR;
+	if (result->not_run)
+		result->remedy = world_remedy(compare->world, result->not_run);
 	if (result->error >= 0 && bench->kind != CASE_MEMORY)
 		series_sum_up(series, result);
 	compare_growth(compare, result);

@@ -88,7 +88,13 @@ static void child_begin(int cpu, pid_t parent)
 	(void)place_bind(cpu);
 }
 
-static _Noreturn void child_exec(const struct process_start *start, const char *notify, uint64_t *ret_started)
+/* What the child tells before and after exec, in memory that it has in common with its parent. */
+struct told {
+	uint64_t started_nsec;
+	int exec_error; /* errno; 0: exec succeeded */
+};
+
+static _Noreturn void child_exec(const struct process_start *start, const char *notify, struct told *told)
 {
 	int output = start->output ? open(start->output, O_WRONLY | O_CREAT | O_APPEND, 0600) : -EBADF;
 
@@ -100,9 +106,9 @@ static _Noreturn void child_exec(const struct process_start *start, const char *
 	if (place_sockets(start) < 0)
 		_exit(EXIT_FAILURE);
 	set_environment(start, notify);
-	*ret_started = now_nsec();
+	told->started_nsec = now_nsec();
 	(void)execv(start->arguments[0], (char *const *)(uintptr_t)start->arguments);
-	(void)fprintf(stderr, "%s: %s\n", start->arguments[0], strerror(errno));
+	told->exec_error = errno;
 	_exit(127);
 }
 
@@ -160,27 +166,31 @@ int process_start(struct process *process, const struct process_start *start)
 	char notify[64];
 	_cleanup_close_ int notify_fd = open_notify(notify, sizeof(notify));
 	pid_t pid, parent = getpid();
-	uint64_t *started;
+	struct told *told;
 	int r;
 
 	*process = (struct process){ 0 };
 	if (notify_fd < 0)
 		return notify_fd;
-	started = mmap(NULL, sizeof(*started), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (started == MAP_FAILED)
+	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (told == MAP_FAILED)
 		return -errno;
 
 	/* Not into *process: that may be memory which the child has, too. */
 	pid = fork();
 	if (pid == 0) {
 		child_begin(start->cpu, parent);
-		child_exec(start, notify, started);
+		child_exec(start, notify, told);
 	}
 	if (pid > 0)
 		process->pid = pid;
 	r = pid < 0 ? -errno : wait_ready(process, notify_fd);
-	process->started_nsec = *started;
-	(void)munmap(started, sizeof(*started));
+	process->started_nsec = told->started_nsec;
+	if (told->exec_error != 0) {
+		process->not_run = start->arguments[0];
+		r = -told->exec_error;
+	}
+	(void)munmap(told, sizeof(*told));
 	if (r < 0)
 		process_stop(process);
 	return r;

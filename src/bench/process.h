@@ -16,6 +16,7 @@ struct process {
 	pid_t pid; /* 0: none */
 	uint64_t started_nsec; /* just before exec, by the monotonic clock */
 	uint64_t ready_nsec;   /* when its READY=1 came */
+	const char *not_run;   /* the program, where exec failed */
 };
 
 /* An fd that a program shall be given, and its name. */
@@ -34,7 +35,8 @@ struct process_start {
 };
 
 /* Starts a program by the protocol of sd_listen_fds(3) and waits for its READY=1 (sd_notify(3)).
- * -ENOEXEC: it can't be run, or ended before it was ready; -ETIMEDOUT: it was not ready in time. */
+ * -ENOEXEC: it ended before it was ready; -ETIMEDOUT: it was not ready in time; another error with process->not_run:
+ * exec failed with it. */
 int process_start(struct process *process, const struct process_start *start);
 
 /* Runs `serve` in a child; what it returns is the child's end. */

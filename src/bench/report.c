@@ -29,9 +29,35 @@ static const char *error_text(int error)
 	}
 }
 
-void report_error(const char *name, const char *failed, int error)
+void report_error(const char *name, int error)
 {
-	(void)fprintf(stderr, "%s: %s%s%s\n", name, failed ? failed : "", failed ? ": " : "", error_text(error));
+	(void)fprintf(stderr, "%s: %s\n", name, error_text(error));
+}
+
+/* Why a case has no result. The caller frees it; NULL: no memory. */
+static char *failure_text(const struct result *result)
+{
+	char *text;
+
+	if (!result->not_run)
+		return strdup(error_text(result->error));
+	return asprintf(&text, "can't run %s: %s. %s", result->not_run, strerror(-result->error), result->remedy) < 0
+		       ? NULL
+		       : text;
+}
+
+static void print_failure(const struct result *result, FILE *out)
+{
+	_cleanup_free_ char *text = failure_text(result);
+
+	(void)fprintf(out, "%s%s%s\n", result->failed ? result->failed : "", result->failed ? ": " : "",
+		      text ? text : strerror(ENOMEM));
+}
+
+void report_failure(const struct result *result)
+{
+	(void)fprintf(stderr, "%s: ", result->bench->name);
+	print_failure(result, stderr);
 }
 
 /* Tables */
@@ -90,9 +116,8 @@ static void print_rates(const struct result *result, FILE *out)
 static void print_case(const struct result *result, FILE *out)
 {
 	if (result->error < 0) {
-		(void)fprintf(out, "%s\n  failed: %s%s%s\n", result->bench->title,
-			      result->failed ? result->failed : "", result->failed ? ": " : "",
-			      error_text(result->error));
+		(void)fprintf(out, "%s\n  failed: ", result->bench->title);
+		print_failure(result, out);
 		return;
 	}
 	if (result->bench->kind == CASE_MEMORY)
@@ -149,7 +174,9 @@ static json_t *result_to_json(const struct result *result)
 				   (int)result->rounds);
 
 	if (result->error < 0) {
-		(void)json_object_set_new(object, "error", json_string(error_text(result->error)));
+		_cleanup_free_ char *text = failure_text(result);
+
+		(void)json_object_set_new(object, "error", json_string(text));
 		(void)json_object_set_new(object, "failed", json_string(result->failed ? result->failed : "bench"));
 		return object;
 	}

@@ -20,7 +20,10 @@ struct report {
 };
 
 /* Says on stderr why a case has no result. */
-void report_error(const char *name, const char *failed, int error);
+void report_failure(const struct result *result);
+
+/* The same of something else. */
+void report_error(const char *name, int error);
 
 /* Tables for people. */
 void report_text(const struct report *report, FILE *out);

@@ -208,6 +208,14 @@ int side_open(struct side *side, side_start start)
 	return r;
 }
 
+const char *side_not_run(const struct side *side)
+{
+	for (size_t i = 0; i < ELEMENTSOF(side->servers); i++)
+		if (side->servers[i].not_run)
+			return side->servers[i].not_run;
+	return NULL;
+}
+
 uint64_t side_server_nsec(const struct side *side)
 {
 	uint64_t sum = 0;

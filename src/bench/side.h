@@ -77,6 +77,9 @@ int side_allow_fds(const struct side *side);
 /* Starts the server, and the client, which connects. */
 int side_open(struct side *side, side_start start);
 
+/* The program that side_open() could not start; NULL: that was not why it failed. */
+const char *side_not_run(const struct side *side);
+
 /* CPU time of its servers. */
 uint64_t side_server_nsec(const struct side *side);
 

@@ -15,6 +15,15 @@
 /* The kernel cuts it down to net.core.somaxconn. */
 #define BACKLOG 65535
 
+const char *world_remedy(const struct world *world, const char *program)
+{
+	if (program == world->porterd)
+		return "Try: --porterd=PATH";
+	if (program == world->opener)
+		return "Try: --opener=PATH";
+	return "It belongs beside porter-bench";
+}
+
 void world_path(const struct world *world, const char *name, char *buffer, size_t size)
 {
 	(void)snprintf(buffer, size, "%s/%s", world->directory, name);

@@ -24,6 +24,9 @@ struct world {
 int world_open(struct world *world);
 void world_close(struct world *world);
 
+/* What to do about one of the programs that can't be run. */
+const char *world_remedy(const struct world *world, const char *program);
+
 /* A path in the directory. */
 void world_path(const struct world *world, const char *name, char *buffer, size_t size);
 

@@ -1,65 +1,70 @@
 /* SPDX-License-Identifier: MIT
  *
- * porterctl bench: how fast the daemon is here, beside the bare system calls. Everything is in src/bench/.
+ * porterctl bench: becomes porter-bench, which is a program of its own, and not everywhere where porterctl is.
  */
 #include "base/macro.h"
-#include "bench/bench.h"
 #include "porterctl/failure.h"
 #include "porterctl/output.h"
 #include "porterctl/porterctl.h"
 
-/* The installed programs. */
-#define PORTERD_PATH SBINDIR "/porterd"
-#define OPENER_PATH LIBEXECDIR "/porterd-opener"
-#define EMPTY_PATH LIBEXECDIR "/porterd-bench-empty"
+#define INSTALLED LIBEXECDIR "/porter-bench"
+#define ARGUMENTS_MAX 8
 
-static bool parse_seconds(const char *text, double *ret)
+/* The program in the directory of another one; NULL: it is not there. The caller frees it. */
+static char *beside(const char *other)
 {
-	char *end;
-
-	errno = 0;
-	*ret = strtod(text, &end);
-	return errno == 0 && end != text && *end == '\0' && *ret > 0 && *ret <= 3600;
-}
-
-/* In a build tree the empty program lies beside porterd. */
-static char *empty_beside(const char *porterd)
-{
-	const char *slash = strrchr(porterd, '/');
+	const char *slash = strrchr(other, '/');
 	char *path;
 
-	if (asprintf(&path, "%.*sporterd-bench-empty", slash ? (int)(slash - porterd + 1) : 0, porterd) < 0)
+	if (asprintf(&path, "%.*sporter-bench", slash ? (int)(slash - other + 1) : 0, other) < 0)
+		output_out_of_memory();
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Where daemons from elsewhere are to be measured, for example of a build tree, the program lies beside them. */
+static char *find_program(const struct bench_invocation *bench)
+{
+	char *path = bench->opener ? beside(bench->opener) : NULL;
+
+	if (!path && bench->porterd)
+		path = beside(bench->porterd);
+	if (!path)
+		path = strdup(INSTALLED);
+	if (!path)
 		output_out_of_memory();
 	return path;
 }
 
+static void add_option(char **arguments, size_t *n_arguments, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	if (asprintf(&arguments[*n_arguments], "--%s=%s", name, value) < 0)
+		output_out_of_memory();
+	(*n_arguments)++;
+}
+
 int verb_bench(const struct invocation *invocation)
 {
-	const struct bench_invocation *given = &invocation->bench;
-	struct bench_options options = {
-		.pattern = given->pattern,
-		.seconds = BENCH_SECONDS,
-		.json = invocation->json,
-		.plot = given->plot,
-		.porterd = given->porterd ? given->porterd : PORTERD_PATH,
-		.opener = given->opener ? given->opener : OPENER_PATH,
-		.empty = EMPTY_PATH,
-	};
-	_cleanup_free_ char *beside = given->porterd ? empty_beside(given->porterd) : NULL;
+	static char self[] = "porterctl", json[] = "--json";
+	const struct bench_invocation *bench = &invocation->bench;
+	_cleanup_free_ char *program = find_program(bench);
+	/* What it says is porterctl's, so it goes by this name. The options live until exec, or the program's end. */
+	char *arguments[ARGUMENTS_MAX] = { self, invocation->json ? json : NULL };
+	size_t n_arguments = invocation->json ? 2 : 1;
 
-	if (given->duration && !parse_seconds(given->duration, &options.seconds))
-		return failure_usage("--duration=%s is not a number of seconds, up to 3600", given->duration);
-	if (beside && access(beside, X_OK) == 0)
-		options.empty = beside;
+	add_option(arguments, &n_arguments, "case", bench->pattern);
+	add_option(arguments, &n_arguments, "duration", bench->duration);
+	add_option(arguments, &n_arguments, "plot", bench->plot);
+	add_option(arguments, &n_arguments, "porterd", bench->porterd);
+	add_option(arguments, &n_arguments, "opener", bench->opener);
 
-	switch (bench_run(&options)) {
-	case BENCH_DONE:
-		return EXIT_DONE;
-	case BENCH_NO_CASE:
-		(void)fprintf(stderr, "Cases:\n");
-		bench_print_cases();
-		return failure_usage("--case=%s fits no case", given->pattern);
-	default:
-		return EXIT_REFUSED;
-	}
+	(void)execv(program, arguments);
+	failure_say("can't run %s: %s. It may come in a package of its own", program, strerror(errno));
+	while (n_arguments > (invocation->json ? 2 : 1))
+		free(arguments[--n_arguments]);
+	return EXIT_REFUSED;
 }

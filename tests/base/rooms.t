@@ -28,7 +28,7 @@ ROOMS = {
     "crew": ("base", "kernel", "record", "serve"),
     "porterd": ("base", "kernel", "record", "varlink", "limits", "serve", "services", "handover", "crew"),
     "bench": ("base", "kernel"),
-    "porterctl": ("base", "kernel", "libporter", "bench"),
+    "porterctl": ("base", "kernel", "libporter"),
 }
 # Rooms that other rooms are built on: they neither speak to people nor end the program.
 LIBRARIES = ("base", "kernel", "record", "varlink", "libporter")

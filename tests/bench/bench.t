@@ -23,11 +23,11 @@ MANY = ("echo-10000", "memory-echo", "memory-varlink")
 TRANSPORTS = ("tcp", "unix-stream", "unix-seqpacket", "unix-datagram", "pipe", "fifo", "mqueue", "shared-memory")
 
 
-def bench(*arguments, porterd=PORTERD, duration="0.02", **options):
+def bench(*arguments, porterd=PORTERD, opener=OPENER, duration="0.02", **options):
     """Exit status, stdout and stderr, after looking whether anything was left behind."""
     directory = tempfile.mkdtemp(prefix="bench-test-")
     try:
-        done = subprocess.run([PORTERCTL, "bench", f"--porterd={porterd}", f"--opener={OPENER}",
+        done = subprocess.run([PORTERCTL, "bench", f"--porterd={porterd}", f"--opener={opener}",
                                f"--duration={duration}"] + list(arguments), check=False, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE * 12,
                               env=dict(os.environ, TMPDIR=directory), **options)
@@ -222,9 +222,73 @@ def a_server_that_leaves_fails():
 def a_server_that_does_not_start_fails():
     fails("never-starts", "echo", "did not start")
     fails("never-starts", "start", "did not start")
-    status, _, errors = bench("--case=echo", porterd="/nonexistent/porterd")
-    equal(status, 1)
-    equal("did not start" in errors, True, errors)
+
+
+@test
+def a_program_that_is_missing_is_named():
+    gone = "No such file or directory. "
+    for case, options, told in (
+            ("echo", {"porterd": "/no/such"}, f"porterd: can't run /no/such: {gone}Try: --porterd=PATH"),
+            ("start", {"porterd": "/no/such"}, f"porterd: can't run /no/such: {gone}Try: --porterd=PATH"),
+            ("open", {"opener": "/no/such"}, f"porterd: can't run /no/such: {gone}Try: --opener=PATH"),
+            ("echo", {"porterd": "/"}, "porterd: can't run /: Permission denied. Try: --porterd=PATH")):
+        status, output, errors = bench(f"--case={case}", "--json", **options)
+        equal((status, errors), (1, f"{case}: {told}\n"))
+        equal(json.loads(output)["cases"][0]["error"], told.partition(": ")[2])
+        status, output, _ = bench(f"--case={case}", **options)
+        equal((status, f"failed: {told}" in output), (1, True), output)
+
+
+def staged(directory):
+    """The programs as `make install` lays them out, and how porterctl is told of them."""
+    for name, place in (("porterd", "sbin"), ("porterd-opener", "libexec"), ("porter-bench", "libexec"),
+                        ("porterd-bench-empty", "libexec")):
+        os.makedirs(os.path.join(directory, place), exist_ok=True)
+        shutil.copy(os.path.join(BUILD, name), os.path.join(directory, place))
+    return {"porterd": os.path.join(directory, "sbin", "porterd"),
+            "opener": os.path.join(directory, "libexec", "porterd-opener")}
+
+
+@test
+def programs_that_are_installed_elsewhere_are_found():
+    with tempfile.TemporaryDirectory() as directory:
+        programs = staged(directory)
+        for case in ("start", "open"):
+            equal(bench_json(f"--case={case}", **programs)["cases"][0]["case"], case)
+        # By itself it knows its neighbours.
+        program = os.path.join(directory, "libexec", "porter-bench")
+        done = subprocess.run([program, f"--porterd={programs['porterd']}", "--duration=0.02", "--case=[so][tp]*"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE * 12, check=False)
+        equal((done.returncode, done.stderr), (0, b""))
+
+        empty = os.path.join(directory, "libexec", "porterd-bench-empty")
+        os.unlink(empty)
+        status, _, errors = bench("--case=start", **programs)
+        equal((status, errors), (1, f"start: the other side: can't run {empty}: No such file or directory. "
+                                    "It belongs beside porter-bench\n"))
+
+
+@test
+def without_the_program_its_place_is_told():
+    # Wrong usage, in case that it is installed here.
+    done = subprocess.run([PORTERCTL, "bench", "--case="], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode == 2:
+        raise Skip("porter-bench is installed")
+    equal((done.returncode, done.stdout), (1, b""))
+    told = re.fullmatch(r"porterctl: can't run (/.*/porterd/porter-bench): No such file or directory\. "
+                        r"It may come in a package of its own\n", done.stderr.decode())
+    equal(bool(told), True, done.stderr)
+
+
+@test
+def porter_bench_by_itself_tells_its_name():
+    for arguments, status, told in ((["--version"], 0, "porter-bench "), (["--help"], 0, "See porterctl(1)"),
+                                    (["--no-such"], 2, "porter-bench: "), (["word"], 2, "porter-bench: "),
+                                    (["--duration=0"], 2, "porter-bench: --duration=0"),
+                                    (["--case="], 2, "porter-bench: --case= fits no case")):
+        done = subprocess.run([os.path.join(BUILD, "porter-bench"), *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        equal((done.returncode, told in done.stdout), (status, True), done.stdout)
 
 
 @test

@@ -31,7 +31,7 @@ def wrong_usage_is_told():
     for arguments, words in (
             ((), "a verb is missing"), (("--json",), "a verb is missing"), (("--",), "a verb is missing"),
             (("no-such",), "unknown verb no-such"), (("bench", "a"), "usage of bench: porterctl bench"),
-            (("bench", "--duration=0"), "--duration=0"), (("list", "--case=a"), "options of bench"),
+            (("bench", f"--porterd={PORTERD}", "--duration=0"), "--duration=0"), (("list", "--case=a"), "options of bench"),
             (("list", "more"), "usage of list: porterctl list"),
             (("whoami", "--", "more"), "usage of whoami"), (("cat",), "usage of cat: porterctl cat FILE"),
             (("cat", "a", "b"), "usage of cat"), (("check",), "usage of check"), (("echo", "a", "b"), "usage of echo"),
