@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The shortest loop for datagrams: as many as there are by one recvmmsg(2), back by one sendmmsg(2).
+ * The shortest loop for datagrams: one recvmmsg(2) takes all that wait, one sendmmsg(2) sends them back.
  */
 #include <sys/epoll.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system calls of porterd and its opener for one file of root's, asked for by a client that is known already, in
- * their order, and nothing else: nobody is told from another, no policy is asked, no message is understood, and the
- * record is always the same. What porterd takes beyond this is its own; what this takes beyond bare_files.c is what
- * telling, examining and recording cost in the kernel.
+ * The system calls that porterd and its opener make for a file of root's that a known client asks for, in the same
+ * order, and nothing else: no identity is compared, no policy is asked, no message is parsed, and the record is always
+ * the same. What porterd needs beyond this is its own cost. What this needs beyond bare_files.c is what the kernel
+ * takes to tell who asks, and to examine and record.
  *
- * So it is with Linux 6.8 and later, for root, where no unit has to be looked after. An older kernel is asked more
- * often, and so is it for others' files: that counts as porterd's here.
+ * The calls are those on Linux 6.8 and later, as root, for a client outside of units. An older kernel, or another
+ * user's file, takes more calls; those count as porterd's here.
  */
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -23,7 +23,7 @@
 #include "kernel/pin.h"
 #include "kernel/sockopt.h"
 
-/* As long as what porterd and the opener say to each other, and as the record of such a file. */
+/* The sizes of what porterd and the opener say to each other, and of the record of such a file. */
 #define QUESTION_SIZE (sizeof(struct opener_request) + OPENER_LABEL_SIZE)
 #define ANSWER_SIZE sizeof(struct opener_reply)
 #define RECORD_SIZE 445
@@ -53,7 +53,7 @@ static bool wait_one(int epoll)
 struct back {
 	int own_fds; /* /proc/self/fd; pin_reopen() would open its own between what is closed together */
 	int log;
-	int somebody; /* pidfd; the opener asks the client's whether it is alive, which is as much to do */
+	int somebody; /* pidfd; the opener asks the client's pidfd whether it is alive, which costs the same */
 	char directory[160];
 };
 
@@ -70,7 +70,7 @@ static int open_back(struct back *back, const struct world *world)
 	return back->own_fds < 0 || back->log < 0 || back->somebody < 0 ? -errno : 0;
 }
 
-/* One question. Not 0: it was the last. */
+/* Answers one question. Not 0: it was the last. */
 static int answer(const struct back *back, int front)
 {
 	static const char record[RECORD_SIZE] = "record";

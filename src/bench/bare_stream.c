@@ -8,7 +8,7 @@
 #include "base/macro.h"
 #include "bench/side.h"
 
-/* As large as it pays off: 16 KiB would cost bulk 40 % of its rate, 256 KiB gain nothing. */
+/* 16 KiB would cost bulk 40 % of its rate, 256 KiB gain nothing. */
 #define PIECE (64UL * 1024UL)
 #define EVENTS 64
 
@@ -37,7 +37,7 @@ static bool serve_once(const struct side *side, int fd, int flags)
 	while (size > 0) {
 		ssize_t sent = send(fd, answer, size, flags | MSG_NOSIGNAL);
 
-		/* A client that does not read yet is waited for: there is but one that can have sent so much. */
+		/* Waits for a client that does not read yet: only one at a time can have sent so much. */
 		if (sent < 0 && errno == EAGAIN)
 			sent = send(fd, answer, size, MSG_NOSIGNAL);
 		if (sent < 0)
@@ -48,7 +48,7 @@ static bool serve_once(const struct side *side, int fd, int flags)
 	return true;
 }
 
-/* One accept a wake-up, and a receive before epoll learns of the connection: faster than any other order. */
+/* Accepts one connection for each wake-up, and receives before epoll learns of it: no other order is faster. */
 static void accept_client(const struct side *side, int epoll, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -87,7 +87,7 @@ static int serve_one(void *data)
 {
 	const struct bare *bare = data;
 
-	/* The client's end is open here as well: closed, so that its end is one. */
+	/* The client's end is open here, too. As long as it is, this side would never see the client close it. */
 	(void)close(bare->side->fd);
 	while (serve_once(bare->side, bare->fd, 0))
 		;

@@ -12,14 +12,14 @@ struct bench_options {
 	double seconds;	      /* how long each is measured */
 	bool json;	      /* on stdout, in place of the tables */
 	const char *plot;     /* a file for the plot as SVG; NULL: none */
-	const char *porterd, *opener, *empty; /* programs */
+	const char *porterd, *opener, *empty; /* paths of the programs */
 };
 
 /* How long a case is measured unless told otherwise. */
 #define BENCH_SECONDS 5.0
 
 enum bench_end {
-	BENCH_DONE,    /* all was measured, whatever came out */
+	BENCH_DONE,    /* everything was measured, whatever the results */
 	BENCH_FAILED,  /* a case could not be measured, or what came back was wrong */
 	BENCH_NO_CASE, /* the pattern fits none; nothing was printed */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs cases: both sides by turns, each the first one in every other round, so that whatever else the machine does,
- * and what one leaves to the other, meets both.
+ * Runs cases. Both sides take turns, and each begins every other round, so that both suffer alike from what else the
+ * machine does, and from what the other side leaves behind.
  */
 #include "bench/compare.h"
 
@@ -11,17 +11,18 @@
 #include "bench/interruption.h"
 
 #define GIB 1073741824.0
-/* Before each turn its caches are warmed up for a part of it. */
+/* Each turn begins with a warm-up of this part of its time, which is not measured. */
 #define WARM_UP_PART 10
-/* Turns are as short as this where there is time for more than COMPARE_ROUNDS_MIN rounds: a machine that is shared
- * with others runs at twice the pace one second and at half of it the next, and both sides shall meet the same. */
+/* How short turns become where there is time for more than COMPARE_ROUNDS_MIN rounds. A machine that others share runs
+ * at twice the pace one second and at half of it the next: short turns let both sides see the same. */
 #define TURN_SECONDS 0.02
-/* Some can't take so short a turn, since all of many connections have one exchange in it at least. They have fewer. */
+/* A turn has at least one exchange on each connection, so with many connections it takes longer. Such cases may take
+ * so many times as long as asked, and have fewer rounds. */
 #define OVERTIME 1.5
-/* Programs that are started in a turn. */
+/* So many programs are started in a turn. */
 #define STARTS_EACH 4
 
-/* What the rounds brought, one value each; in memory that is shared with the clients. */
+/* One value for each round. In memory that is shared with the clients. */
 struct series {
 	double rates[2][COMPARE_ROUNDS_MAX], bytes[2][COMPARE_ROUNDS_MAX], server[2][COMPARE_ROUNDS_MAX],
 		per_gib[2][COMPARE_ROUNDS_MAX];
@@ -133,7 +134,7 @@ static int open_sides(const struct compare *compare, struct side *sides, struct 
 		describe_side(compare, bench, &sides[i]);
 		if (i == 1 && bench->other.streams > 0)
 			sides[1].shape = &bench->other;
-		/* The bare loop answers a call as porterd did, unless the other side is porterd as well. */
+		/* The bare loop sends the reply that porterd gave, unless the other side is porterd as well. */
 		if (i == 1 && bench->porterd != bench->bare) {
 			memcpy(sides[1].reply, sides[0].reply, sizeof(sides[1].reply));
 			sides[1].reply_size = sides[0].reply_size;
@@ -223,7 +224,7 @@ static int run_rate(const struct compare *compare, struct series *series, struct
 
 /* Start */
 
-/* A start takes some milliseconds, and the time for it is not the measured one. */
+/* Starts take as long as they take, whatever the time for a turn. */
 static int start_some(const struct contest *contest, size_t side, uint64_t nsec, struct sample *sample)
 {
 	const struct compare *compare = contest->compare;
@@ -278,7 +279,7 @@ static int run_start(const struct compare *compare, struct series *series, struc
 	(void)snprintf(config, sizeof(config), "--config-dir=%s%s", compare->world->directory, settings ? "/config" : "");
 	if (r >= 0)
 		r = run_rounds(&contest, start_some);
-	/* Of time, so the other way round than that of rates. */
+	/* The ratio is one of times here, and was one of rates. */
 	for (unsigned i = 0; i < series->rounds; i++)
 		series->ratios[i] = 1 / series->ratios[i];
 	return r;
@@ -289,7 +290,7 @@ static int run_start(const struct compare *compare, struct series *series, struc
 static int run_memory(const struct compare *compare, struct result *result)
 {
 	const struct bench_case *bench = result->bench;
-	/* Without a client: the connections are this process's. */
+	/* There is no client: this process holds the connections. */
 	struct side *side = sides_new();
 	int64_t before, after;
 	int r;
@@ -312,7 +313,7 @@ static int run_memory(const struct compare *compare, struct result *result)
 		side->fds[i] = side_connect(side, bench->type);
 		r = side->fds[i] < 0 ? side->fds[i] : 0;
 	}
-	/* All are accepted when the one that was the last to connect is. */
+	/* The last one to connect is the last to be accepted. */
 	(void)usleep(200 * 1000);
 	after = process_memory_kb(&side->servers[0], "Anonymous:");
 	result->bytes_each = (double)(after - before) * 1024 / (double)bench->shape.streams;

@@ -7,12 +7,12 @@
 #include "bench/case.h"
 #include "bench/world.h"
 
-/* At least so many, and more, shorter ones where there is time: a median does not mind the rounds in which the
- * machine did something else. Each side is the first in half of them. */
+/* How many rounds a case has. Each side begins in half of them. Many short ones are better than a few long ones: a
+ * median does not mind the rounds in which the machine did something else. */
 #define COMPARE_ROUNDS_MIN 8
 #define COMPARE_ROUNDS_MAX 4000
 
-/* What the runs of a case need to know of the others, and tell while they go on. */
+/* What a run needs to know of the other cases, and whom it tells how far it is. */
 struct compare {
 	struct world *world;
 	double seconds;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bulk on one connection: as many messages as the window allows go out, then they come back, and every byte of them
- * is looked at.
+ * Bulk on one connection: as many messages as the window allows go out, then they come back, and every byte is
+ * compared.
  */
 #include <string.h>
 
 #include "base/macro.h"
 #include "bench/side.h"
 
-/* Longer than a piece, and prime: bytes that are lost, doubled or changed in their order do not fit again. */
+/* Longer than a piece, and prime: when bytes are lost, doubled or reordered, what follows does not match. */
 #define PERIOD ((size_t)65537)
 
 struct bulk {
@@ -41,8 +41,8 @@ static int bulk_open(struct side *side)
 	return side->fds[0] < 0 ? side->fds[0] : 0;
 }
 
-/* All that the window allows goes out, then all of it comes back. It fits into the buffers of the sockets, with what
- * the server has in hand, so neither waits for the other for ever. */
+/* Sends all that the window allows, then receives all of it. The sockets' buffers and the server hold that much, so
+ * neither side waits for the other for ever. */
 static int exchange_window(struct side *side, struct bulk *bulk, struct sample *sample)
 {
 	size_t size = side->shape->size;

@@ -71,7 +71,7 @@ static void set_request(struct side *side)
 	load_call_set(side, request);
 }
 
-/* Each is the file that was asked for, in its order. */
+/* Is each of them the file that was asked for, in the order of the request? */
 static int check_files(const struct side *side, const struct fdset *fds)
 {
 	if (fds->count != side->shape->files)
@@ -104,7 +104,7 @@ static int files_open(struct side *side)
 	return r;
 }
 
-/* One call. The descriptors are closed by the client in its own time, which is the same on both sides. */
+/* One call. That the client closes the descriptors is measured, too, on both sides alike. */
 static int call_and_wait(struct side *side)
 {
 	static char reply[EXCHANGE_MAX];
@@ -117,7 +117,7 @@ static int call_and_wait(struct side *side)
 	size = sockio_receive_fds(side->fds[0], reply, side->reply_size, &fds, 0);
 	if (size <= 0)
 		return size == -EAGAIN ? -ETIMEDOUT : size == 0 ? -EPIPE : (int)size;
-	/* What comes with descriptors comes at once, unless it is longer than a socket's buffer. */
+	/* A reply with descriptors comes in one piece, unless it is longer than a socket's buffer. */
 	r = side_receive_all(side->fds[0], reply + size, side->reply_size - (size_t)size);
 	if (r >= 0 && memcmp(reply, side->reply, side->reply_size) != 0)
 		r = -EBADMSG;

@@ -70,7 +70,7 @@ static void stamp(struct datagrams *datagrams, size_t index, uint64_t serial)
 	memcpy(datagrams->message[index], &serial, sizeof(serial));
 }
 
-/* One by one, by the calls that are the fastest for that. */
+/* One by one, with the fastest calls for that. */
 static int ping_pong(struct side *side, struct datagrams *datagrams, struct sample *sample)
 {
 	ssize_t size;

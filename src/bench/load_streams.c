@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Exchanges on connections: one message goes out on each, then each one's answer is waited for. With one
- * connection this is ping-pong; with many of them the server always finds some that are ready.
+ * Exchanges on connections: one message goes out on each, then an answer comes back on each. With one connection
+ * this is ping-pong; with many the server always finds some that are ready.
  */
 #include <string.h>
 #include <sys/uio.h>
@@ -18,7 +18,7 @@ struct streams {
 	char message[MESSAGE_MAX], answer[MESSAGE_MAX];
 };
 
-/* An echo's message is different each time, so that an answer that is late or another's is found out. */
+/* Each message is different, so an answer that is late, or somebody else's, does not match. */
 static int send_one(struct side *side, struct streams *streams, size_t i)
 {
 	if (side->reply_size > 0)
@@ -115,7 +115,7 @@ static int get_open(struct side *side)
 	if (r < 0)
 		return r;
 	load_call_set(side, "{\"method\":\"io.porterd.Credentials.Get\"}");
-	/* The bare loop's reply was porterd's, and is known. */
+	/* The bare loop sends porterd's reply, which is known. */
 	if (side->reply_size > 0)
 		return 0;
 	r = load_call_learn(side, NULL);

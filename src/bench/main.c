@@ -33,7 +33,7 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* Ends a message about wrong usage, whose beginning was printed. It is porterctl's: that is who was called. */
+/* Ends the line of a message about wrong usage. The help is porterctl's, which is what people call. */
 static int wrong_usage(void)
 {
 	(void)fprintf(stderr, ". Try: porterctl --help\n");

@@ -8,7 +8,7 @@
 
 #include "base/macro.h"
 
-/* The lowest CPU that shares a core with this one: threads of one core have it in common. */
+/* The lowest-numbered CPU of the core that this one belongs to. */
 static int first_of_core(int cpu)
 {
 	_cleanup_(cleanup_file) FILE *file = NULL;

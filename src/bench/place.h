@@ -10,7 +10,7 @@ struct places {
 	int server, client; /* CPU numbers; the same where this process may use only one */
 };
 
-/* Two CPUs that this process may use, of different cores where there are such. -errno if the kernel tells none. */
+/* Chooses two CPUs that this process may use, of different cores if possible. -errno if the kernel tells none. */
 int places_choose(struct places *ret);
 
 /* Binds this process to a CPU. */

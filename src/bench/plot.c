@@ -32,7 +32,7 @@ struct panel {
 	bool logarithmic;
 };
 
-/* Text comes from our own tables; what XML wants to be escaped may still be in it. */
+/* Texts come from our own tables, but may hold characters that XML escapes. */
 static void print_escaped(FILE *out, const char *text)
 {
 	for (; *text; text++) {
@@ -61,7 +61,7 @@ static double place_on_axis(const struct panel *panel, double value, double smal
 		return 0;
 	if (!panel->logarithmic)
 		return value / largest;
-	/* From half of the smallest on, so that this one has a bar as well. */
+	/* The axis begins at half of the smallest value, so that it has a bar, too. */
 	return log(value / (smallest / 2)) / log(largest / (smallest / 2));
 }
 
@@ -114,7 +114,7 @@ static void add_ratios(const struct report *report, struct panel *panel)
 		const struct result *result = &report->results[i];
 		struct row *row;
 
-		/* Ratios of a kind: to the bare system calls, more is better. */
+		/* Only ratios to the bare system calls, of which more is better. */
 		if (result->error < 0 || result->bench->kind != CASE_RATE || result->bench->other.streams > 0)
 			continue;
 		row = panel_add(panel, result->bench->title, result->ratio);

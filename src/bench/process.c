@@ -17,7 +17,7 @@
 #include "bench/measure.h"
 #include "bench/place.h"
 
-/* Where systemd puts the first socket, and where none of them is in another's way. */
+/* Where systemd puts the first socket; and where sockets wait meanwhile, out of each other's way. */
 #define FIRST_SOCKET 3
 #define PARKED_FROM 64
 #define SOCKETS_MAX 16
@@ -73,7 +73,8 @@ static void set_environment(const struct process_start *start, const char *notif
 	(void)unsetenv("WATCHDOG_USEC");
 }
 
-/* What every child of the bench needs: it must not outlive it, nor be ended by what ends it. */
+/* What every child of the bench does first. It must not outlive the bench, and the bench ends it, not the signal that
+ * ends the bench. */
 static void child_begin(int cpu, pid_t parent)
 {
 	sigset_t none;
@@ -88,7 +89,7 @@ static void child_begin(int cpu, pid_t parent)
 	(void)place_bind(cpu);
 }
 
-/* What the child tells before and after exec, in memory that it has in common with its parent. */
+/* What the child tells its parent, in memory that they share. */
 struct told {
 	uint64_t started_nsec;
 	int exec_error; /* errno; 0: exec succeeded */
@@ -144,7 +145,7 @@ static int wait_ready(struct process *process, int notify)
 		char text[4096];
 		ssize_t size;
 
-		/* Its end is not told on this socket, so it is looked for from time to time. */
+		/* This socket does not tell when the process ends, so look from time to time. */
 		if (poll(&message, 1, 50) <= 0) {
 			if (has_ended(process))
 				return -ENOEXEC;
@@ -176,7 +177,7 @@ int process_start(struct process *process, const struct process_start *start)
 	if (told == MAP_FAILED)
 		return -errno;
 
-	/* Not into *process: that may be memory which the child has, too. */
+	/* *process may be in memory that the child shares: it must not write its own 0 there. */
 	pid = fork();
 	if (pid == 0) {
 		child_begin(start->cpu, parent);
@@ -201,7 +202,7 @@ int process_fork(struct process *process, int cpu, int (*serve)(void *data), voi
 	pid_t pid, parent = getpid();
 
 	*process = (struct process){ 0 };
-	/* What is in a buffer must not be printed by both. */
+	/* Or both would print what is in the buffers. */
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid < 0)

@@ -19,7 +19,7 @@ struct process {
 	const char *not_run;   /* the program, where exec failed */
 };
 
-/* An fd that a program shall be given, and its name. */
+/* An fd to pass to a program, and its name. */
 struct process_socket {
 	int fd; /* stays the caller's */
 	const char *name;
@@ -30,7 +30,7 @@ struct process_start {
 	const char *const *arguments; /* the first is its path; ends with NULL */
 	const struct process_socket *sockets;
 	size_t n_sockets;
-	int cpu;	    /* where it shall run */
+	int cpu;	    /* where it runs */
 	const char *output; /* a file that gets what it prints */
 };
 
@@ -39,13 +39,13 @@ struct process_start {
  * exec failed with it. */
 int process_start(struct process *process, const struct process_start *start);
 
-/* Runs `serve` in a child; what it returns is the child's end. */
+/* Runs `serve` in a child, which ends when it returns. */
 int process_fork(struct process *process, int cpu, int (*serve)(void *data), void *data);
 
-/* Ends it by SIGTERM, and by SIGKILL where that does not help. */
+/* Ends it with SIGTERM, or with SIGKILL if that does not help. */
 void process_stop(struct process *process);
 
-/* CPU time that it used so far. */
+/* The CPU time that it has used so far. */
 uint64_t process_cpu_nsec(const struct process *process);
 
 /* Kilobytes of one of the fields of /proc/PID/smaps_rollup, for example "Pss:". -errno if it can't be read. */

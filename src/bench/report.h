@@ -22,7 +22,7 @@ struct report {
 /* Says on stderr why a case has no result. */
 void report_failure(const struct result *result);
 
-/* The same of something else. */
+/* Says on stderr what else went wrong, and with what. */
 void report_error(const char *name, int error);
 
 /* Tables for people. */
@@ -31,5 +31,5 @@ void report_text(const struct report *report, FILE *out);
 /* One JSON object. */
 int report_json(const struct report *report, FILE *out);
 
-/* A plot as SVG, with what there is of both parts. -errno if it can't be written. */
+/* A plot of all results as SVG. -errno if it can't be written. */
 int report_plot(const struct report *report, const char *path);

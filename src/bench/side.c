@@ -108,7 +108,7 @@ static int drive(void *data)
 	struct side *side = driver->side;
 	int r = side->load->open(side);
 
-	/* What is to be done comes as a byte; how it went goes back. The parent's end is the end. */
+	/* A byte says when to run, and the result goes back. When the parent's end closes, this is over. */
 	for (;;) {
 		char command;
 
@@ -203,7 +203,7 @@ int side_open(struct side *side, side_start start)
 		r = set_patience(side->fd);
 	if (r >= 0)
 		r = start_client(side);
-	/* Its copy is the client's now, whose end shall be the connection's. */
+	/* The client has its own copy, and the connection is to close when the client does. */
 	fd_close(TAKE_FD(side->fd));
 	return r;
 }

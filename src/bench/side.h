@@ -21,21 +21,22 @@ struct shape {
 	size_t streams; /* connections */
 	size_t size;	/* bytes of a message */
 	size_t window;	/* messages under way */
-	size_t files;	/* of one call */
+	size_t files;	/* in one call */
 };
 
-/* How a client drives a server, in a process of its own whose end frees all. The functions return 0 or -errno;
- * -EBADMSG: what came back was not what it should have been. */
+/* How a client drives a server. It does so in a process of its own, whose exit frees everything. The functions return
+ * 0 or -errno; -EBADMSG: what came back was wrong. */
 struct load {
 	int (*open)(struct side *side);
-	/* Goes on until this time, or, if that has passed, does as little as it can. */
+	/* Goes on until this time; if it has passed already, does the least that it can. */
 	int (*run)(struct side *side, uint64_t until, struct sample *sample);
 };
 
-/* How a server comes to be. Sets side->servers and where it is to be reached. */
+/* Starts a server, and sets side->servers and the address or fd to reach it by. */
 typedef int (*side_start)(struct side *side);
 
-/* In memory that is shared with the client, which is a process of its own: so many connections fit into one. */
+/* In memory that is shared with the client. That is a process of its own, because one process may not have descriptors
+ * enough for both sides. */
 struct side {
 	struct world *world;
 	const char *service; /* what porterd speaks on it: the fd's name */
@@ -47,7 +48,7 @@ struct side {
 	/* The server. */
 	struct process servers[2];
 	char address[108];
-	int fd; /* of the client's, connected already, where the server was given the other end */
+	int fd; /* the client's end, if the server was given the other end of a connection */
 
 	/* The client's process, and the socket by which it is told when to run: 0 or -errno comes back. */
 	struct process client;
@@ -70,8 +71,9 @@ struct side {
 struct side *sides_new(void);
 void sides_free(struct side *sides /* consumed, both closed */);
 
-/* Lets this process, and what it starts afterwards, have the shape's connections and some descriptors besides: by a
- * limit of 1,024, which is usual, the last of many connections would wait in the server's socket for ever. -EMFILE */
+/* Raises the limit of descriptors for this process, and for what it starts afterwards, to what the shape's connections
+ * need. With the usual limit of 1,024 the last of many connections would wait in the server's socket for ever.
+ * -EMFILE: it may not. */
 int side_allow_fds(const struct side *side);
 
 /* Starts the server, and the client, which connects. */
@@ -83,16 +85,16 @@ const char *side_not_run(const struct side *side);
 /* CPU time of its servers. */
 uint64_t side_server_nsec(const struct side *side);
 
-/* Lets the client run for a time and adds up what it did. The sample is in memory shared with it. */
+/* Lets the client run for a time, and adds what it did to the sample, which is in memory that both share. */
 int side_run(struct side *side, uint64_t nsec, struct sample *sample);
 
-/* A new client's connection, blocking, but not for ever. */
+/* A new connection, which blocks, but not for ever. */
 int side_connect(const struct side *side, int type);
 
 /* Makes room for `count` client fds, all -EBADF. */
 int side_make_fds(struct side *side, size_t count);
 
-/* Sends and receives all; -EPIPE at an end, -ETIMEDOUT. */
+/* Send and receive everything. -EPIPE: the connection has ended; -ETIMEDOUT. */
 int side_send_all(int fd, const void *data, size_t size);
 int side_receive_all(int fd, void *data, size_t size);
 
@@ -114,4 +116,4 @@ extern const struct load load_bulk;	 /* echo: the window's messages there, then 
 extern const struct load load_connect;	 /* connect, one exchange, close */
 extern const struct load load_datagrams; /* echo: as many datagrams as the window allows */
 extern const struct load load_get;	 /* Credentials.Get, as load_streams */
-extern const struct load load_files;	 /* Files.Open or OpenMany, and a look into what came */
+extern const struct load load_files;	 /* Files.Open or OpenMany; what came is compared */

@@ -7,12 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each power of two is cut into so many buckets, so a quantile is at most 1/64 too large. */
+/* Each power of two has so many buckets, so a quantile is at most 1/64 too large. */
 #define HISTOGRAM_BUCKETS_EACH 64
-/* Up to 2^40 ns, some 18 minutes; what is longer counts as that. */
+/* Up to 2^40 ns, some 18 minutes. What takes longer counts as that. */
 #define HISTOGRAM_POWERS 35
 
-/* How often which durations came. All zero is empty. */
+/* How often each duration occurred. All zero is empty. */
 struct histogram {
 	uint64_t total;
 	uint32_t counts[(HISTOGRAM_POWERS + 1) * HISTOGRAM_BUCKETS_EACH];

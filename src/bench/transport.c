@@ -21,7 +21,7 @@ struct child {
 	struct transport_pair *pair;
 };
 
-/* The child's part: every message begins with what it is. */
+/* The child's part. The first byte of a message is its command. */
 static int serve(void *data)
 {
 	static char message[BULK];
@@ -37,7 +37,7 @@ static int serve(void *data)
 		if (command[0] == COMMAND_PING) {
 			r = transport->send(child->pair, true, command, sizeof(command));
 		} else {
-			/* So many messages, then a word that all have come, and come right. */
+			/* Receives so many messages, then says whether all were right. */
 			uint32_t count;
 			bool right = true;
 

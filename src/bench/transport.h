@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ways of bytes from one process to another: how they compare on this machine.
+ * Ways for bytes from one process to another, and how they compare on this machine.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 #include "bench/measure.h"
 #include "bench/place.h"
 
-/* Both ends, made before the fork; an end is one of the two for as long as it lives. */
+/* Both ends. They are made before the fork; then each process uses one of them. */
 struct transport_pair {
-	int fds[2];	 /* [0] for reading and writing of the parent's end, or [0], [1] as the kind wants */
-	int back[2];	 /* where there is one channel each way */
+	int fds[2];	 /* the parent's and the child's end of a socket; or a channel to the child */
+	int back[2];	 /* a channel to the parent, if each way has its own */
 	void *shared;	 /* a ring each way */
 };
 
@@ -34,12 +34,12 @@ extern const size_t n_transports;
 
 struct transport_result {
 	const struct transport *transport;
-	int error; /* negative: why not */
+	int error; /* negative (-errno): why there is no result */
 	unsigned rounds;
 	uint64_t p50, p99, p999; /* of a round trip of 64 bytes, in nanoseconds */
 	double bytes;		 /* a second, by 64 KiB messages one way */
 };
 
-/* Measures all that were chosen, by turns. */
+/* Measures all of them, which take turns. */
 int transports_run(struct transport_result *results, size_t count, const struct places *places,
 		   const char *directory, double seconds, void (*progress)(const char *, unsigned, unsigned));

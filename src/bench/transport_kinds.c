@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The transports: each is opened, written to and read from in its plainest way.
+ * The transports. Each is used in its plainest way.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -194,8 +194,8 @@ static int queue_receive(struct transport_pair *pair, bool child, void *data, si
 	return 0;
 }
 
-/* Shared memory: a ring each way. Who finds nothing, or no room, sleeps on a futex until the counter of the other
- * side moves. A reader or writer that is awake is never called into the kernel for. */
+/* Shared memory: a ring each way. A reader that finds nothing, or a writer that finds no room, sleeps on a futex until
+ * the other side's counter moves. Nobody calls the kernel to wake a side that is awake. */
 
 #define RING ((size_t)256 * 1024)
 
@@ -217,7 +217,7 @@ static void futex_wake(atomic_uint *word)
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* Waits until the counter is another than `seen`. */
+/* Waits until the counter is no longer `seen`. */
 static void ring_sleep(atomic_uint *counter, atomic_uint *sleeps, unsigned seen)
 {
 	atomic_store(sleeps, 1);

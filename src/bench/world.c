@@ -69,7 +69,7 @@ static int write_files(const struct world *world)
 		(void)snprintf(name, sizeof(name), "files/%u", i);
 		world_file_content(i, content);
 		r = write_file(world, name, content, 0600);
-		/* To read alone would be unsafe: they are the client's own, whoever that is. */
+		/* Read access alone would be refused as unsafe: the files belong to the client, who may write to them. */
 		(void)fprintf(stream, "[bench-%u]\nPath=%s/files/%u\nAccess=read-write\nAllowUser=%u\n\n", i,
 			      world->directory, i, (unsigned)geteuid());
 	}

@@ -9,7 +9,7 @@
 
 #include "bench/place.h"
 
-/* Files that there are to be opened. */
+/* How many files there are to open. */
 #define WORLD_FILES 64
 #define WORLD_FILE_CONTENT 24
 

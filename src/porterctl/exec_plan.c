@@ -22,7 +22,7 @@ void exec_plan_clear(struct exec_plan *plan)
 	*plan = (struct exec_plan){ .files = NULL };
 }
 
-/* Reads a number that dup2() could take. Negative: it is none. */
+/* Reads a number that dup2() would take. Negative: it is none. */
 static int parse_fd(const char *text)
 {
 	struct rlimit limit;
@@ -198,7 +198,7 @@ static bool is_target(const struct exec_plan *plan, int fd)
 	return false;
 }
 
-/* Moves an fd that stands on somebody's place to a number that is nobody's. */
+/* Moves an fd that stands where a file goes to a number where none goes. */
 static int park(const struct exec_plan *plan, int *fd)
 {
 	int lowest = EXEC_FDS_START + (int)plan->n_listed;

@@ -36,8 +36,7 @@ bool exec_plan_leave_out(struct exec_plan *plan, const char *name);
 
 void exec_plan_clear(struct exec_plan *plan);
 
-/* A copy of the argument with every {FILE} replaced by /proc/self/fd/N. The caller frees it; NULL: no memory.
- */
+/* A copy of the argument with every {FILE} replaced by /proc/self/fd/N. The caller frees it; NULL: no memory. */
 char *exec_plan_expand(const struct exec_plan *plan, const char *argument);
 
 /* The value of LISTEN_FDNAMES. The caller frees it; NULL: no memory. */

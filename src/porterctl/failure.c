@@ -67,7 +67,7 @@ int failure_connect(const char *socket, const char *unit, int error)
 	return EXIT_UNREACHABLE;
 }
 
-/* The error of the service in words; NULL for one that nobody here has heard of. */
+/* The error of the service in words; NULL: it is not known here. */
 static const char *service_words(const char *name)
 {
 #define ENTRY(name, error, words) { name, words },

@@ -28,7 +28,7 @@ static const struct verb {
 	{ "exec", "FILE[?][=FD]... -- COMMAND...", "open the files and become COMMAND with them", verb_exec,
 	  1, PORTER_FILES_MAX, true, true },
 	{ "status", "", "show the state of the sockets and services", verb_status, 0, 0, false, true },
-	{ "bench", "", "measure the daemon beside the bare system calls", verb_bench, 0, 0, false, true },
+	{ "bench", "", "measure the daemon against the bare system calls", verb_bench, 0, 0, false, true },
 };
 
 static int print_help(void)
@@ -45,11 +45,11 @@ static int print_help(void)
 		     "  --help              show this\n"
 		     "  --version           show the version\n"
 		     "Of bench:\n"
-		     "  --case=PATTERN      only the cases whose names match, as 'echo*'\n"
+		     "  --case=PATTERN      only the cases whose names match, for example 'echo*'\n"
 		     "  --duration=SECONDS  how long each case is measured\n"
-		     "  --plot=FILE.svg     draw the results, too\n"
-		     "  --porterd=PATH      the daemon to be measured, and\n"
-		     "  --opener=PATH       its opener, if they are not the installed ones\n"
+		     "  --plot=FILE.svg     also draw the results\n"
+		     "  --porterd=PATH      measure this daemon instead of the installed one,\n"
+		     "  --opener=PATH       and this opener\n"
 		     "\n"
 		     "Exit status: 0 done, 1 refused or not satisfied, 2 wrong usage, 3 the service can't\n"
 		     "be reached. A COMMAND has its own; 126: it can't be run, 127: it is not found.\n"
@@ -124,66 +124,77 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* One option, or a word. Returns the exit status if there is nothing else to do, or -1. */
+static int take_option(struct invocation *invocation, int option)
+{
+	switch (option) {
+	case 1:
+		invocation->words[invocation->n_words++] = optarg;
+		return -1;
+	case 'h':
+	case OPTION_HELP:
+		return print_help();
+	case OPTION_VERSION:
+		(void)puts("porterctl " PACKAGE_VERSION);
+		return EXIT_DONE;
+	case OPTION_JSON:
+		invocation->json = true;
+		return -1;
+	case OPTION_SOCKET:
+		invocation->socket = optarg;
+		return -1;
+	case OPTION_CASE:
+		invocation->bench.pattern = optarg;
+		return -1;
+	case OPTION_DURATION:
+		invocation->bench.duration = optarg;
+		return -1;
+	case OPTION_PLOT:
+		invocation->bench.plot = optarg;
+		return -1;
+	case OPTION_PORTERD:
+		invocation->bench.porterd = optarg;
+		return -1;
+	case OPTION_OPENER:
+		invocation->bench.opener = optarg;
+		return -1;
+	default: /* getopt said what is wrong */
+		return failure_usage("this is not how it is called");
+	}
+}
+
+/* What getopt left behind `--`. That may also stand before the verb, which may then have one of its own. */
+static void take_rest(struct invocation *invocation, char **argv)
+{
+	if (strcmp(argv[optind - 1], "--") != 0)
+		return;
+	invocation->command = argv + optind;
+	if (invocation->n_words > 0)
+		return;
+	while (*invocation->command && strcmp(*invocation->command, "--") != 0)
+		invocation->words[invocation->n_words++] = *invocation->command++;
+	invocation->command = *invocation->command ? invocation->command + 1 : NULL;
+}
+
 static int run(int argc, char **argv)
 {
-	/* As long as argv at most: words are moved into it, the command stays where it is. */
+	/* There are at most as many words as arguments. The command stays where it is. */
 	_cleanup_free_ char **words = calloc((size_t)argc + 1, sizeof(*words));
 	struct invocation invocation = { .words = words };
-	int option;
+	int option, status = -1;
 
 	if (!words)
 		output_out_of_memory();
-
 	/* `-`: words come in their order as option 1, so that the place of `--` is known. */
-	while ((option = getopt_long(argc, argv, "-h", options, NULL)) != -1) {
-		switch (option) {
-		case 1:
-			words[invocation.n_words++] = optarg;
-			break;
-		case 'h':
-		case OPTION_HELP:
-			return print_help();
-		case OPTION_VERSION:
-			(void)puts("porterctl " PACKAGE_VERSION);
-			return EXIT_DONE;
-		case OPTION_JSON:
-			invocation.json = true;
-			break;
-		case OPTION_SOCKET:
-			invocation.socket = optarg;
-			break;
-		case OPTION_CASE:
-			invocation.bench.pattern = optarg;
-			break;
-		case OPTION_DURATION:
-			invocation.bench.duration = optarg;
-			break;
-		case OPTION_PLOT:
-			invocation.bench.plot = optarg;
-			break;
-		case OPTION_PORTERD:
-			invocation.bench.porterd = optarg;
-			break;
-		case OPTION_OPENER:
-			invocation.bench.opener = optarg;
-			break;
-		default: /* getopt said what is wrong */
-			return failure_usage("this is not how it is called");
-		}
-	}
-
-	if (strcmp(argv[optind - 1], "--") == 0)
-		invocation.command = argv + optind;
-	/* `--` may also stand before the verb; the verb's own then comes later. */
-	if (invocation.command && invocation.n_words == 0) {
-		while (*invocation.command && strcmp(*invocation.command, "--") != 0)
-			words[invocation.n_words++] = *invocation.command++;
-		invocation.command = *invocation.command ? invocation.command + 1 : NULL;
-	}
+	while (status < 0 && (option = getopt_long(argc, argv, "-h", options, NULL)) != -1)
+		status = take_option(&invocation, option);
+	if (status >= 0)
+		return status;
+	take_rest(&invocation, argv);
 	return dispatch(&invocation, invocation.command);
 }
 
-/* What opens fds must not find the places of stdin, stdout and stderr free. */
+/* Whatever opens an fd must not get the number of stdin, stdout or stderr. */
 static int fill_standard_fds(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes from fds, which may be non-blocking: passed files are opened so.
+ * Reading from fds. They may be non-blocking, as files that porterd passes are.
  */
 #include "porterctl/stream.h"
 

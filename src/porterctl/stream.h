@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes from fds, whatever kind those are.
+ * Reading from fds of any kind.
  */
 #pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Reads what there is, waiting for it if need be. 0: the end. */
+/* Reads what there is, and waits if there is nothing yet. 0: the end. Negative: -errno. */
 ssize_t stream_read(int fd, void *buffer, size_t size);

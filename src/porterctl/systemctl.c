@@ -84,7 +84,7 @@ static int parse(char *text, json_t **ret)
 		const char *id;
 
 		if (equals) {
-			/* A value is only shown, so it may as well be made safe here. */
+			/* Values are only printed, so they can be escaped here. */
 			_cleanup_free_ char *value = output_escape(equals + 1);
 
 			*equals = '\0';
@@ -118,7 +118,7 @@ int systemctl_show(const char *const *units, const char *properties, json_t **re
 		return fd;
 
 	r = read_all(fd, &text);
-	/* Ends a systemctl that was not read to its end. */
+	/* If not all of its output was read, this ends systemctl. */
 	fd_close(TAKE_FD(fd));
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)

@@ -24,7 +24,7 @@ static char *beside(const char *other)
 	return NULL;
 }
 
-/* Where daemons from elsewhere are to be measured, for example of a build tree, the program lies beside them. */
+/* Daemons that are not the installed ones, for example in a build tree, have their own porter-bench beside them. */
 static char *find_program(const struct bench_invocation *bench)
 {
 	char *path = bench->opener ? beside(bench->opener) : NULL;
@@ -52,7 +52,7 @@ int verb_bench(const struct invocation *invocation)
 	static char self[] = "porterctl", json[] = "--json";
 	const struct bench_invocation *bench = &invocation->bench;
 	_cleanup_free_ char *program = find_program(bench);
-	/* What it says is porterctl's, so it goes by this name. The options live until exec, or the program's end. */
+	/* It takes the name in its messages from here, and people called porterctl. */
 	char *arguments[ARGUMENTS_MAX] = { self, invocation->json ? json : NULL };
 	size_t n_arguments = invocation->json ? 2 : 1;
 

@@ -16,7 +16,7 @@
 
 #define ECHO_SOCKET "/run/porterd/echo"
 
-/* How long an answer to a datagram may take: it may have been dropped, and then there is none. */
+/* How long an answer to a datagram may take. There is none if the datagram was dropped. */
 #define ECHO_TIMEOUT_MS 5000
 
 /* A packet fits into a send buffer of the default size. */
@@ -159,7 +159,7 @@ static int echo_packets(struct echo *echo)
 	}
 }
 
-/* Connects by whatever type the socket is of, and tells which. */
+/* Connects, whatever type the socket has, and tells which. */
 static int echo_connect(struct echo *echo, int *ret_type)
 {
 	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM };

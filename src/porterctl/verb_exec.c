@@ -134,7 +134,7 @@ static int become(char *const *command)
 /* Places the fds and becomes COMMAND; returns only where that fails. */
 static int run(const struct exec_plan *plan, int *fds, char *const *command)
 {
-	/* A file may be placed at 2; what is said after that belongs to the caller's stderr all the same. */
+	/* A file may be put at 2, but messages still go to the caller's stderr. */
 	int stderr_kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, EXEC_FDS_START), error = 0, r;
 
 	r = exec_plan_place(plan, fds, &stderr_kept);
@@ -168,8 +168,8 @@ int verb_exec(const struct invocation *invocation)
 	if (r != EXIT_DONE)
 		return r;
 
-	/* What systemd passed to this process is not COMMAND's: this makes it close-on-exec and forgets the
-	 * variables, except for one that only newer versions of systemd know. */
+	/* COMMAND does not get what systemd passed to this process. This makes it close-on-exec and forgets the
+	 * variables, except for one that older libraries do not know. */
 	(void)sd_listen_fds(true);
 	(void)unsetenv("LISTEN_PIDFDID");
 

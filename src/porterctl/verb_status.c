@@ -26,7 +26,7 @@ static const char *property(const json_t *unit, const char *name)
 	return value ? value : "";
 }
 
-/* A number as systemd or the daemon prints it; anything else stays the text it is, and none is null. */
+/* A number if the text is one, null if it is empty, otherwise a string. */
 static json_t *value_to_json(const char *value)
 {
 	char *end;
