@@ -54,7 +54,7 @@ int verb_bench(const struct invocation *invocation)
 	_cleanup_free_ char *program = find_program(bench);
 	/* It takes the name in its messages from here, and people called porterctl. */
 	char *arguments[ARGUMENTS_MAX] = { self, invocation->json ? json : NULL };
-	size_t n_arguments = invocation->json ? 2 : 1;
+	size_t n_fixed = invocation->json ? 2 : 1, n_arguments = n_fixed;
 
 	add_option(arguments, &n_arguments, "case", bench->pattern);
 	add_option(arguments, &n_arguments, "duration", bench->duration);
@@ -64,7 +64,7 @@ int verb_bench(const struct invocation *invocation)
 
 	(void)execv(program, arguments);
 	failure_say("can't run %s: %s. It may come in a package of its own", program, strerror(errno));
-	while (n_arguments > (invocation->json ? 2 : 1))
+	while (n_arguments > n_fixed)
 		free(arguments[--n_arguments]);
 	return EXIT_REFUSED;
 }

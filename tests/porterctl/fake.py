@@ -118,6 +118,11 @@ def open_many(parameters):
         [f"content of {name}".encode() for name in reversed(files)]
 
 
+def without_notes(errors):
+    """What a program said on stderr, without valgrind's remarks on system calls that it does not know."""
+    return re.sub(r"^--\d+-- .*\n", "", errors, flags=re.MULTILINE) if under_valgrind() else errors
+
+
 def porterctl(*arguments, socket_path=None, stdin=b"", environment=None, **options):
     """Returns (exit status, stdout, stderr), the latter two as text."""
     command = WRAPPER + [PORTERCTL] + list(arguments[:1])
@@ -133,7 +138,7 @@ def porterctl(*arguments, socket_path=None, stdin=b"", environment=None, **optio
         options["input"] = stdin
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=variables, timeout=PATIENCE * 6, check=False, **options)
-    errors = done.stderr.decode(errors="replace")
+    errors = without_notes(done.stderr.decode(errors="replace"))
     if "Sanitizer" in errors or "runtime error" in errors:
         raise AssertionError(errors)
     return done.returncode, done.stdout.decode(errors="surrogateescape"), errors

@@ -34,7 +34,11 @@ json.dump({"fds": fds, "arguments": sys.argv[1:], "pid": os.getpid(),
 def run_exec(fake, *arguments, **options):
     status, output, errors = porterctl("exec", *arguments, socket_path=fake.path, **options)
     equal((status, errors), (0, ""))
-    return json.loads(output)
+    seen = json.loads(output)
+    # Older versions of valgrind give the program no pidfds.
+    if under_valgrind() and "LISTEN_PIDFDID" not in seen["environment"]:
+        seen["pidfd"] = {}
+    return seen
 
 
 @test
@@ -157,7 +161,7 @@ def the_service_tells_what_is_missing_and_what_is_refused():
         world.file("key")
         show = ("--", "sh", "-c", "echo $LISTEN_FDS $LISTEN_FDNAMES; cat {key}")
         done = world.porterctl("exec", "gone?", "key", *show)
-        equal((done.returncode, done.stdout, done.stderr), (0, b"1 key\ncontent", b""))
+        equal((done.returncode, done.stdout, without_notes(done.stderr.decode())), (0, b"1 key\ncontent", ""))
         for word in ("others?", "nobody-knows?"):
             done = world.porterctl("exec", word, "key", *show)
             equal((done.returncode, done.stdout), (1, b""), word)
