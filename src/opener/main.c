@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "kernel/host.h"
+#include "kernel/listen_fds.h"
 #include "opener/serving/opener.h"
 #include "opener/policy/policy.h"
 #include "record/message_id.h"
@@ -220,13 +221,6 @@ static int take_sockets(struct recorder *recorder, struct opener *opener, int n_
 	return -1;
 }
 
-static void free_names(char ***names)
-{
-	for (char **name = *names; name && *name; name++)
-		free(*name);
-	free(*names);
-}
-
 /* NULL: anywhere. */
 static const char *const *find_client_sockets(struct options *options)
 {
@@ -240,13 +234,18 @@ static const char *const *find_client_sockets(struct options *options)
 static int run(struct recorder *recorder, struct options *options)
 {
 	_cleanup_(cleanup_opener) struct opener *opener = NULL;
-	_cleanup_(free_names) char **names = NULL;
+	_cleanup_(cleanup_listen_names) char **names = NULL;
 	_cleanup_free_ char *real = NULL;
 	struct opener_options opener_options = { .exit_idle_usec = options->exit_idle_usec };
+	char error[LISTEN_FDS_ERROR_SIZE];
 	const char *step;
-	int n_fds = sd_listen_fds_with_names(1, &names), r;
+	int n_fds = listen_fds_take(&names, error), r;
 
-	if (n_fds <= 0) {
+	if (n_fds == -EINVAL) {
+		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "%s", error);
+		return EX_CONFIG;
+	}
+	if (n_fds < 0) {
 		record_event(recorder, LOG_ERR, MESSAGE_ID_WRONG_START, "porterd-opener got no socket. systemd starts "
 			     "it when porterd needs it: systemctl start porterd-opener.socket. By hand: "
 			     "systemd-socket-activate --seqpacket --fdname=" FD_NAME " --listen=PATH porterd-opener");

@@ -5,9 +5,7 @@
 #include "porterd/activation.h"
 
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
-#include "base/macro.h"
 #include "handover/handover.h"
 #include "services/table.h"
 
@@ -21,6 +19,12 @@ static int match(int fd, const struct protocol *protocol)
 	if (sd_is_socket(fd, family, protocol->type, 1) > 0)
 		return 0;
 	return sd_is_socket(fd, family, protocol->type, 0) > 0 ? 1 : -1;
+}
+
+/* What UAPI.20's own activation hands over, and other programs that know no names: one listening stream, alone. */
+static bool is_unnamed_varlink(int fd, const char *name, int count)
+{
+	return count == 1 && strcmp(name, "unknown") == 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0;
 }
 
 /* Fills in the protocol for the socket; -EINVAL with the error set. */
@@ -85,7 +89,7 @@ static int check_together(struct activation *activation)
 }
 
 /* One of what systemd handed over; its descriptor is the activation's from here on. */
-static int take_fd(struct activation *activation, int fd, const char *name, const char *serve)
+static int take_fd(struct activation *activation, int fd, const char *name)
 {
 	struct activated *socket = &activation->sockets[activation->count];
 
@@ -96,33 +100,39 @@ static int take_fd(struct activation *activation, int fd, const char *name, cons
 	socket->fd = fd;
 	activation->count++;
 	/* The first fault is the one that is told. */
-	return activation->error[0] ? -EINVAL : identify_socket(activation, socket, serve ? serve : name);
+	return activation->error[0] ? -EINVAL : identify_socket(activation, socket, name);
 }
 
-int activation_take(struct activation *activation, const char *serve)
+static int take_fds(struct activation *activation, int count, char *const *names, const char *serve)
 {
-	char **names = NULL;
-	int count, r = 0;
-
-	*activation = (struct activation){ 0 };
-	count = sd_listen_fds_with_names(true, &names);
-	if (count <= 0)
-		return count < 0 ? count : -ENODATA;
+	int r = 0;
 
 	activation->sockets = calloc((size_t)count, sizeof(*activation->sockets));
 	activation->kept = calloc((size_t)count, sizeof(*activation->kept));
 	if (!activation->sockets || !activation->kept)
-		r = -ENOMEM;
+		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
-		if (r != -ENOMEM) {
-			int error = take_fd(activation, SD_LISTEN_FDS_START + i, names ? names[i] : "unknown", serve);
+		int fd = SD_LISTEN_FDS_START + i, error;
+		const char *name = names[i];
 
-			r = r < 0 ? r : error;
-		}
-		if (names)
-			free(names[i]);
+		if (strcmp(name, HANDOVER_NAME) != 0)
+			name = serve ? serve : is_unnamed_varlink(fd, name, count) ? "varlink" : name;
+		error = take_fd(activation, fd, name);
+		r = r < 0 ? r : error;
 	}
-	free(names);
+	return r;
+}
+
+int activation_take(struct activation *activation, const char *serve)
+{
+	_cleanup_(cleanup_listen_names) char **names = NULL;
+	int count, r;
+
+	*activation = (struct activation){ 0 };
+	count = listen_fds_take(&names, activation->error);
+	if (count < 0)
+		return count;
+	r = take_fds(activation, count, names, serve);
 	if (r >= 0 && activation->count == 0)
 		r = -ENODATA;
 	return r < 0 ? r : check_together(activation);

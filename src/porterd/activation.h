@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernel/listen_fds.h"
+
 struct protocol;
 
 struct activated {
@@ -20,11 +22,11 @@ struct activation {
 	size_t count;
 	int *kept; /* what the porterd before left in systemd's fd store (handover/handover); owned */
 	size_t n_kept;
-	char error[256]; /* what is wrong, for people; "" if nothing is */
+	char error[LISTEN_FDS_ERROR_SIZE]; /* what is wrong, for people; "" if nothing is */
 };
 
-/* Takes over what sd_listen_fds() hands out and finds the service of each. `serve` replaces all names, unless
- * NULL. -ENODATA: there is nothing; -EINVAL: something is wrong with a socket, as `error` says. */
+/* Takes over what the service manager hands over and finds the service of each. `serve` replaces all names, unless
+ * NULL. -ENODATA: there is nothing; -EINVAL: something is wrong with a socket or a variable, as `error` says. */
 int activation_take(struct activation *activation, const char *serve);
 
 /* Closes what was left in the store. */

@@ -22,6 +22,8 @@
 #define MESSAGE_ID_WRONG_START "1bb86d540b4848368e10fe5d4f05c42f"
 /* A limit was reached and new clients wait. */
 #define MESSAGE_ID_PAUSED "c85bcbfc5b0d41f6b79de4d0dd461f19"
+/* A client's socket can't be answered: porterd may not write to it. */
+#define MESSAGE_ID_UNWRITABLE "b3d6a6e7f2c64f0e9a0d5b9c1c7c4a52"
 /* A user has as much as one may have. */
 #define MESSAGE_ID_QUOTA "60ce4129d335499591b3b618a182e4bb"
 /* The opener could not be reached. */

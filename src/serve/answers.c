@@ -10,6 +10,7 @@
 #include "kernel/identity.h"
 #include "kernel/return_address.h"
 #include "kernel/sockopt.h"
+#include "record/message_id.h"
 #include "serve/population.h"
 
 /* What may wait: for all senders, for those of one user, and for one of them; and how often it is tried again. */
@@ -46,6 +47,7 @@ struct answers {
 	int half_full; /* bytes that the kernel charges to the socket */
 	int charged;   /* it charges at most so many now */
 	struct outlet outlets[OUTLETS_MAX];
+	struct complaint modes; /* of sockets that can't be written to */
 	struct waiting *first;
 	size_t n_waiting, waiting_bytes;
 	sd_event_source *retry;
@@ -184,16 +186,37 @@ static void arm(struct answers *answers)
 	loop_arm(answers->population->loop, answers->retry, RETRY_USEC);
 }
 
-static void drop(struct answers *answers, int error)
+/* It binds a path with a mode that lets nobody else write to it (umask 022), or in a directory that is closed to others,
+ * and would wait for its answer for ever without a word. */
+static void complain_of_mode(struct answers *answers, const struct sockio_sender *to)
+{
+	const struct sockaddr_un *address = (const struct sockaddr_un *)(const void *)&to->address;
+	struct recorder *recorder = answers->population->recorder;
+
+	if (!complaint_is_due(&answers->modes))
+		return;
+	record_begin(recorder, LOG_NOTICE, MESSAGE_ID_UNWRITABLE);
+	record_format(recorder, "MESSAGE", "No answer to %.*s of user %u: porterd may not write to that socket. Remedy: umask(0) "
+		      "before bind(), chmod(0666) after it, or an abstract address",
+		      (int)sizeof(address->sun_path), address->sun_path, user_of(to));
+	record_number(recorder, "PORTERD_CLIENT_UID", (int64_t)user_of(to));
+	(void)record_submit(recorder);
+}
+
+static void drop(struct answers *answers, int error, const struct sockio_sender *to)
 {
 	uint64_t *counts = answers->population->counts.of;
 
-	if (error == -EDESTADDRREQ)
+	if (error == -EACCES) {
+		counts[COUNT_UNWRITABLE]++;
+		complain_of_mode(answers, to);
+	} else if (error == -EDESTADDRREQ) {
 		counts[COUNT_UNBOUND]++;
-	else if (error == -ENODATA)
+	} else if (error == -ENODATA) {
 		counts[COUNT_UNATTESTED]++;
-	else
+	} else {
 		counts[COUNT_UNDELIVERABLE]++;
+	}
 }
 
 static void keep(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to)
@@ -203,13 +226,13 @@ static void keep(struct answers *answers, const void *data, size_t size, const s
 	if (answers->n_waiting >= WAITING_MAX || answers->waiting_bytes + size > WAITING_BYTES_MAX ||
 	    count_waiting(answers, to) >= WAITING_PER_SENDER_MAX ||
 	    count_waiting_of_user(answers, user_of(to)) >= WAITING_PER_USER_MAX) {
-		drop(answers, -EAGAIN);
+		drop(answers, -EAGAIN, to);
 		return;
 	}
 
 	waiting = malloc(sizeof(*waiting) + size);
 	if (!waiting) {
-		drop(answers, -EAGAIN);
+		drop(answers, -EAGAIN, to);
 		return;
 	}
 	waiting->next = NULL;
@@ -243,7 +266,7 @@ void answers_send(struct answers *answers, const void *data, size_t size, const 
 	if (r == -EAGAIN)
 		keep(answers, data, size, to);
 	else if (r < 0)
-		drop(answers, r);
+		drop(answers, r, to);
 }
 
 /* May it go straight to the address that it came from? The way to a path is looked at first (return_address). */
@@ -330,7 +353,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 			continue;
 		}
 		if (r < 0)
-			drop(answers, r);
+			drop(answers, r, &entry->to);
 		free(unlink_waiting(answers, at));
 	}
 

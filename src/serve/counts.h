@@ -14,6 +14,7 @@
 	COUNT(UNBOUND, "unbound")		  /* datagrams from a sender without an address */      \
 	COUNT(UNATTESTED, "unattested")		  /* datagrams without credentials */                   \
 	COUNT(UNDELIVERABLE, "undeliverable")	  /* answers to datagrams that were not taken */        \
+	COUNT(UNWRITABLE, "unwritable")		  /* answers to sockets that porterd may not write to */ \
 	COUNT(OVERSIZED, "oversized")		  /* packets too large to be sent back */               \
 	COUNT(OVER_QUOTA, "over-quota")		  /* refused: as much as one user may have */           \
 	COUNT(LATE, "late")			  /* connections closed that kept porterd waiting */    \

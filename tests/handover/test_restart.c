@@ -18,11 +18,25 @@ static void set_bus(const struct sockaddr_un *at)
 	ck_assert_int_eq(setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1), 0);
 }
 
+/* Nobody is asked, and nothing is said. */
+START_TEST(by_hand_there_is_no_next_one)
+{
+	struct sockaddr_un at;
+	size_t room;
+
+	(void)unit_make_address(&at, "bus");
+	set_bus(&at);
+	(void)unsetenv("NOTIFY_SOCKET");
+	ck_assert_int_eq(restart_follows(&room), 0);
+}
+END_TEST
+
 START_TEST(without_a_bus_nobody_can_tell)
 {
 	struct sockaddr_un at;
 	size_t room;
 
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", "@nobody", 1), 0);
 	(void)unit_make_address(&at, "bus");
 	set_bus(&at);
 	ck_assert_int_lt(restart_follows(&room), 0);
@@ -38,6 +52,7 @@ START_TEST(a_bus_that_says_nothing_is_not_waited_for)
 	uint64_t begun;
 	size_t room;
 
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", "@nobody", 1), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, size), 0);
 	ck_assert_int_eq(listen(fd, 1), 0);
 	set_bus(&at);
@@ -51,6 +66,7 @@ END_TEST
 int main(void)
 {
 	const struct unit_test tests[] = {
+		UNIT_TEST(by_hand_there_is_no_next_one),
 		UNIT_TEST(without_a_bus_nobody_can_tell),
 		UNIT_TEST(a_bus_that_says_nothing_is_not_waited_for),
 		{ 0 },

@@ -159,7 +159,7 @@ class Program:
         self.log_path = os.path.join(self.directory, "log")
         command = ["systemd-socket-activate", f"--listen={self.path}"]
         command += {STREAM: [], SEQPACKET: ["--seqpacket"], DATAGRAM: ["--datagram"]}[kind]
-        command += ["--accept"] if accept else [f"--fdname={name}"]
+        command += ["--accept"] if accept else [f"--fdname={name}"] if name else []
         for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "PATH"):
             if variable in os.environ:
                 command.append(f"--setenv={variable}")

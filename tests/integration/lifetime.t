@@ -47,8 +47,24 @@ def no_sockets():
 def unknown_name():
     with listening() as s:
         check_refused([s], ["nonsense"], words=("fd 3", "nonsense", "varlink"))
-        check_refused([s], ["unknown"])
+        check_refused([s, s], ["unknown", "unknown"], words=("--serve=",))
         check_refused([s], ["echo"], ["--serve=nonsense"])
+
+
+@test
+def variables_that_do_not_fit():
+    with listening() as s:
+        for names, words in ((["echo", "echo"], ("LISTEN_FDNAMES=echo:echo has 2 names", "LISTEN_FDS=1")),
+                             (["echo", "echo", "echo"], ("has 3 names",))):
+            check_refused([s], names, words=words)
+    status, errors = start_directly([], [])
+    equal((status, "systemctl start porterd.socket" in errors), (EX_USAGE, True), "LISTEN_FDS=0")
+
+
+@test
+def one_listening_stream_needs_no_name():
+    with Program(name=None) as program, program.connect() as client:
+        equal(Varlink(client).call("io.porterd.Credentials.Check")["parameters"]["satisfied"], True)
 
 
 @test

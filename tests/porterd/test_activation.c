@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/number.h"
+#include "kernel/pidfd.h"
 #include "services/protocols.h"
 #include "tests/base/unit.h"
 
@@ -82,7 +84,15 @@ static const struct handover {
 	{ { STREAM_LISTENS, STREAM_CONNECTED, NO_SOCKET }, "varlink:porterd-kept:porterd-kept", "echo", 0, { &echo_stream_protocol }, false, { 0 } },
 	{ { STREAM_CONNECTED }, "porterd-kept", NULL, -ENODATA, { 0 }, false, { "" } },
 	{ { NONE }, "", NULL, -ENODATA, { 0 }, false, { "" } },
-	{ { STREAM_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'unknown'", "varlink" } },
+	/* Programs that know no names hand over one listening stream. */
+	{ { STREAM_LISTENS }, NULL, NULL, 0, { &varlink_stream_protocol }, false, { 0 } },
+	{ { STREAM_LISTENS }, "unknown", NULL, 0, { &varlink_stream_protocol }, false, { 0 } },
+	{ { STREAM_LISTENS, STREAM_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'unknown'", "--serve=" } },
+	{ { STREAM_LISTENS, NO_SOCKET }, "unknown:porterd-kept", NULL, -EINVAL, { 0 }, false, { "'unknown'" } },
+	{ { STREAM_CONNECTED }, NULL, NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'unknown'", "varlink" } },
+	{ { DATAGRAM }, NULL, NULL, -EINVAL, { 0 }, false, { "'unknown'" } },
+	{ { PACKET_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "'unknown'" } },
+	{ { TCP_LISTENS }, NULL, NULL, -EINVAL, { 0 }, false, { "'unknown'" } },
 	{ { STREAM_LISTENS }, "nonsense", NULL, -EINVAL, { 0 }, false, { "fd 3 has the name 'nonsense'" } },
 	{ { STREAM_LISTENS }, "varlink", "nonsense", -EINVAL, { 0 }, false, { "'nonsense'" } },
 	{ { STREAM_LISTENS, DATAGRAM }, "varlink:varlink", NULL, -EINVAL, { 0 }, false,
@@ -173,10 +183,94 @@ START_TEST(each_socket_finds_its_service)
 }
 END_TEST
 
+/* What the variables say, of which "%" is this process's number, and "^" the ID of its pidfd. fds 3 and 4 are open, 5 is not,
+ * and both are listening streams. */
+static const struct environment {
+	const char *fds, *pid, *names, *id;
+	int result;
+	const char *words[2]; /* in the error */
+} environments[] = {
+	{ "2", "%", "echo:varlink", NULL, 0, { 0 } },
+	{ "2", "%", "echo:varlink", "^", 0, { 0 } },
+	{ "2", "%", "echo:varlink", "", 0, { 0 } },
+	{ NULL, NULL, NULL, NULL, -ENODATA, { "" } },
+	{ "2", NULL, "echo:varlink", NULL, -ENODATA, { "" } },
+	{ NULL, "%", "echo:varlink", NULL, -ENODATA, { "" } },
+	{ "", "%", "", NULL, -ENODATA, { "" } },
+	{ "0", "%", "", NULL, -ENODATA, { "" } },
+	{ "2", "1", "echo:varlink", NULL, -ENODATA, { "" } },
+	{ "2", "%", "echo:varlink", "1", -ENODATA, { "" } },
+	{ "-1", "%", "", NULL, -EINVAL, { "LISTEN_FDS=-1", "not a number" } },
+	{ "two", "%", "", NULL, -EINVAL, { "LISTEN_FDS=two", "not a number" } },
+	{ "2 ", "%", "echo:varlink", NULL, -EINVAL, { "LISTEN_FDS=2 ", "not a number" } },
+	{ "4294967298", "%", "echo:varlink", NULL, -EINVAL, { "LISTEN_FDS=4294967298", "not a number up to" } },
+	{ "1000000000", "%", "echo:varlink", NULL, -EINVAL, { "LISTEN_FDS=1000000000", "more than" } },
+	{ "3", "%", "echo:varlink:echo", NULL, -EINVAL, { "LISTEN_FDS=3", "fd 5 is not" } },
+	{ "2", "%", "echo", NULL, -EINVAL, { "LISTEN_FDNAMES=echo has 1 names", "LISTEN_FDS=2" } },
+	{ "2", "%", "", NULL, -EINVAL, { "LISTEN_FDNAMES=", "has 1 names" } },
+	{ "2", "%", "echo:varlink:", NULL, -EINVAL, { "has 3 names" } },
+	{ "2", "me", "echo:varlink", NULL, -EINVAL, { "LISTEN_PID=me", "not a number" } },
+	{ "2", "%", "echo:varlink", "x", -EINVAL, { "LISTEN_PIDFDID=x", "not a number" } },
+};
+
+static void set_variable(const char *name, const char *value)
+{
+	char number[NUMBER_TEXT_SIZE];
+	uint64_t id = 0;
+
+	if (!value) {
+		(void)unsetenv(name);
+		return;
+	}
+	/* Where the kernel has no such ID, any is right. */
+	if (strcmp(value, "^") == 0)
+		(void)pidfd_own_id(&id);
+	if (strcmp(value, "%") == 0 || strcmp(value, "^") == 0) {
+		(void)number_write(*value == '%' ? (uint64_t)getpid() : id, number);
+		value = number;
+	}
+	(void)setenv(name, value, 1);
+}
+
+static int take_environment(void *argument)
+{
+	const struct environment *environment = argument;
+	struct activation activation;
+	uint64_t id;
+
+	/* An ID that is another process's tells nothing where there are none. */
+	if (environment->id && strcmp(environment->id, "1") == 0 && pidfd_own_id(&id) < 0)
+		return 0;
+	for (int fd = SD_LISTEN_FDS_START; fd < 100; fd++)
+		(void)close(fd);
+	unit_expect(make_socket(STREAM_LISTENS) == SD_LISTEN_FDS_START);
+	unit_expect(make_socket(STREAM_LISTENS) == SD_LISTEN_FDS_START + 1);
+	set_variable("LISTEN_FDS", environment->fds);
+	set_variable("LISTEN_PID", environment->pid);
+	set_variable("LISTEN_FDNAMES", environment->names);
+	set_variable("LISTEN_PIDFDID", environment->id);
+
+	unit_expect(activation_take(&activation, NULL) == environment->result);
+	for (size_t i = 0; i < ELEMENTSOF(environment->words) && environment->words[i]; i++)
+		unit_expect(strstr(activation.error, environment->words[i]));
+	unit_expect((activation.error[0] != '\0') == (environment->result == -EINVAL));
+	unit_expect(activation.count == (environment->result == 0 ? 2 : 0));
+	unit_expect(!getenv("LISTEN_FDS") && !getenv("LISTEN_PIDFDID"));
+	activation_clear(&activation);
+	return 0;
+}
+
+START_TEST(variables_are_said_to_be_wrong)
+{
+	ck_assert_int_eq(unit_in_child(take_environment, (void *)(uintptr_t)&environments[_i]), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
 		UNIT_LOOP(each_socket_finds_its_service, ELEMENTSOF(handovers)),
+		UNIT_LOOP(variables_are_said_to_be_wrong, ELEMENTSOF(environments)),
 		{ 0 },
 	};
 

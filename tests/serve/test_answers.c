@@ -5,6 +5,7 @@
 #include "tests/porterd/alone.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "serve/answers.h"
@@ -149,6 +150,47 @@ START_TEST(who_is_gone_is_counted)
 }
 END_TEST
 
+/* A socket that was bound as bind() makes it with the usual umask: it is said, once in a while, and counted by itself. */
+START_TEST(what_may_not_be_written_to_is_told)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char directory[] = "/tmp/porterd-answers-XXXXXX";
+	struct fixture fixture;
+	struct sockio_sender to = { .pidfd = -EBADF, .attested = true, .address_size = sizeof(address) };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	uint64_t told;
+
+	if (geteuid() != 0)
+		unit_skip("only root can be another user");
+	fixture_open(&fixture);
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	ck_assert_int_eq(chmod(directory, 0755), 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/client", directory);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(chmod(address.sun_path, 0755), 0);
+	memcpy(&to.address, &address, sizeof(address));
+
+	told = recorder_counts(fixture.alone.recorder).sequence;
+	ck_assert_int_eq(seteuid(65534), 0);
+	for (unsigned i = 0; i < 3; i++)
+		answers_send(fixture.answers, "x", 1, &to);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_uint_eq(fixture.alone.daemon.population.counts.of[COUNT_UNWRITABLE], 3);
+	ck_assert_uint_eq(fixture.alone.daemon.population.counts.of[COUNT_UNDELIVERABLE], 0);
+	ck_assert_uint_eq(recorder_counts(fixture.alone.recorder).sequence, told + 1);
+	ck_assert_uint_eq(count_received(fd), 0);
+
+	ck_assert_int_eq(chmod(address.sun_path, 0666), 0);
+	ck_assert_int_eq(seteuid(65534), 0);
+	answers_send(fixture.answers, "x", 1, &to);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_uint_eq(count_received(fd), 1);
+	ck_assert_int_eq(unlink(address.sun_path) + rmdir(directory), 0);
+	fd_close(fd);
+	fixture_close(&fixture);
+}
+END_TEST
+
 START_TEST(a_full_send_buffer_leaves_room_for_those_who_read)
 {
 	static char data[30000];
@@ -184,6 +226,7 @@ int main(void)
 		UNIT_TEST(waiting_is_bounded_for_all_together),
 		UNIT_TEST(waiting_is_bounded_for_one_user),
 		UNIT_TEST(who_is_gone_is_counted),
+		UNIT_TEST(what_may_not_be_written_to_is_told),
 		UNIT_TEST(a_full_send_buffer_leaves_room_for_those_who_read),
 		{ 0 },
 	};
