@@ -36,7 +36,7 @@ LIBRARIES = ("base", "kernel", "record", "varlink", "libporter")
 
 def rooms_of_readme():
     """The rooms in README's order: each uses what stands below it."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
+    with open(os.path.join(ROOT, "src", "README.md"), encoding="utf-8") as readme:
         return re.findall(r"^\| `src/(\w+)/` \|", readme.read(), re.MULTILINE)
 
 

@@ -66,6 +66,27 @@ def every_manual_is_built_and_shipped():
             equal(f"/{name}\n" in debian or f"/man{section}/*\n" in debian, True, f"{name} is in debian/")
 
 
+PAGES = ("README.md", "CONTRIBUTING.md", "NEWS.md", "src/README.md")
+
+
+@test
+def links_of_the_pages_lead_to_files():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", source(page)):
+            path = os.path.join(SOURCE, os.path.dirname(page), target)
+            equal(os.path.exists(path), True, f"{page}: {target}")
+
+
+@test
+def changes_have_every_version():
+    versions = re.findall(r"^## (\S+) \(", source("NEWS.md"), re.MULTILINE)
+    built_one = re.search(r"AC_INIT\(\[porterd\], \[([^]]+)\]", source("configure.ac"))[1]
+    equal(built_one in versions, True, f"{built_one} is in NEWS.md")
+    if os.path.isdir(os.path.join(SOURCE, "debian")):
+        packaged = re.findall(r"^porterd \((\S+)-\d+\) ", source("debian", "changelog"), re.MULTILINE)
+        equal(versions, packaged, "versions in NEWS.md and debian/changelog")
+
+
 @test
 def groff_has_nothing_to_say():
     if not shutil.which("man"):
