@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The rooms of src/: who includes whom, as README says, and what only one room may call."""
+"""The rooms of src/: who uses whom, as src/README.md's table says, file by file and without a circle, by includes and by
+calls; and what only one room may call."""
 
 import os
 import re
@@ -13,42 +14,105 @@ from harness import *  # noqa: E402
 
 SOURCE = os.path.join(ROOT, "src")
 
-# A room may include its own headers and these rooms'.
-ROOMS = {
-    "base": (),
-    "kernel": ("base",),
-    "record": ("base", "kernel"),
-    "varlink": ("base", "kernel"),
-    "libporter": ("base", "kernel"),
-    "opener": ("base", "kernel", "record"),
-    "limits": ("base", "kernel"),
-    "serve": ("base", "kernel", "record", "limits"),
-    "services": ("base", "kernel", "record", "varlink", "limits", "serve"),
-    "handover": ("base", "kernel", "record", "serve"),
-    "crew": ("base", "kernel", "record", "serve"),
-    "porterd": ("base", "kernel", "record", "varlink", "limits", "serve", "services", "handover", "crew"),
-    "bench": ("base", "kernel"),
-    "porterctl": ("base", "kernel", "libporter"),
-}
+
+def table():
+    """Each room of the map, in its order, with the rooms that it may use."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as readme:
+        rows = re.findall(r"^\| `src/(\S+)/` \|.*\| *([^|]*?) *\|$", readme.read(), re.MULTILINE)
+    return {room: {other for other in uses.replace(" ", "").split(",") if other} for room, uses in rows}
+
+
+ROOMS = table()
 # Rooms that other rooms are built on: they neither speak to people nor end the program.
-LIBRARIES = ("base", "kernel", "record", "varlink", "libporter")
+LIBRARIES = ("base", "kernel", "record", "varlink", "libporter", "limits", "serve", "services", "handover", "crew",
+             "opener/policy", "opener/deciding", "opener/opening", "opener/serving")
+# A worker is forked, and ends where its own work does.
+EXCEPTIONS = {("crew/worker_slot.c", "exit"), ("crew/worker_slot.c", "_exit")}
 
 
-def rooms_of_readme():
-    """The rooms in README's order: each uses what stands below it."""
-    with open(os.path.join(ROOT, "src", "README.md"), encoding="utf-8") as readme:
-        return re.findall(r"^\| `src/(\w+)/` \|", readme.read(), re.MULTILINE)
+def node(path):
+    """A file and its header are one."""
+    return re.sub(r"\.[ch]$", "", path)
 
 
-def files(*rooms):
-    """Room, path and text without comments and strings' content of every C file."""
-    for room in rooms:
-        for directory, _, names in os.walk(os.path.join(SOURCE, room)):
-            for name in sorted(names):
-                if name.endswith((".c", ".h")):
-                    path = os.path.join(directory, name)
-                    with open(path, encoding="utf-8") as file:
-                        yield room, path, re.sub(r"/\*.*?\*/", " ", file.read(), flags=re.DOTALL)
+def room_of(path):
+    """The innermost room of the map."""
+    return max((room for room in ROOMS if path.startswith(room + "/")), key=len, default=None)
+
+
+def files(rooms=None):
+    """Path below src/, and text without comments, of every C file, or of those of some rooms."""
+    for directory, _, names in os.walk(SOURCE):
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(directory, name), SOURCE)
+            if name.endswith((".c", ".h")) and (rooms is None or room_of(path) in rooms):
+                with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+                    yield path, re.sub(r"/\*.*?\*/", " ", file.read(), flags=re.DOTALL)
+
+
+def includes():
+    """Which nodes each includes."""
+    graph = {}
+    for path, text in files():
+        graph.setdefault(node(path), set()).update(
+            node(included) for included in re.findall(r'^\s*#\s*include\s*"([^"]*)"', text, re.MULTILINE)
+            if not included.endswith(".inc"))
+    return graph
+
+
+def symbols():
+    """What the objects of each node define, and what they need."""
+    if not shutil.which("nm"):
+        raise Skip("no nm to look into objects")
+    defines, needs = {}, {}
+    for directory, _, names in os.walk(os.path.join(BUILD, "src")):
+        for name in names:
+            # Of a program's or library's own flags the object has its name in front.
+            path = os.path.relpath(os.path.join(directory, re.sub(r"^(\w+-)?", "", name)), os.path.join(BUILD, "src"))
+            owner = path[:-len(".o")]
+            if not name.endswith(".o") or not os.path.exists(os.path.join(SOURCE, owner + ".c")):
+                continue
+            listed = subprocess.run(["nm", os.path.join(directory, name)], stdout=subprocess.PIPE, check=True)
+            for words in map(str.split, listed.stdout.decode().splitlines()):
+                if len(words) == 2 and words[0] == "U":
+                    needs.setdefault(owner, set()).add(words[1])
+                elif len(words) == 3 and words[1] in "TDBRVWC":
+                    defines[words[2]] = owner
+    if len(defines) < 200:
+        raise Skip(f"only {len(defines)} symbols are found in the objects of {BUILD}")
+    return defines, needs
+
+
+def calls():
+    """Which nodes each uses when it is linked."""
+    defines, needs = symbols()
+    return {owner: {defines[symbol] for symbol in wanted if symbol in defines} - {owner}
+            for owner, wanted in needs.items()}
+
+
+def circles(graph):
+    """Every set of nodes in which each leads to each, by Tarjan's algorithm."""
+    order, lowest, stack, found = {}, {}, [], []
+
+    def visit(one):
+        order[one] = lowest[one] = len(order)
+        stack.append(one)
+        for other in sorted(graph.get(one, ())):
+            if other not in order:
+                visit(other)
+                lowest[one] = min(lowest[one], lowest[other])
+            elif other in stack:
+                lowest[one] = min(lowest[one], order[other])
+        if lowest[one] == order[one]:
+            circle = stack[stack.index(one):]
+            del stack[stack.index(one):]
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for one in sorted(graph):
+        if one not in order:
+            visit(one)
+    return found
 
 
 def complain(faults):
@@ -56,31 +120,34 @@ def complain(faults):
         raise AssertionError("\n".join(faults))
 
 
-@test
-def every_room_is_known():
-    here = {name for name in os.listdir(SOURCE) if any(files(name))}
-    equal(here, set(ROOMS), "rooms in src/ that hold C")
-    equal(set(rooms_of_readme()) - set(ROOMS) - {"python"}, set(), "rooms in README that are not there")
+def keep_to_the_table(graph, verb):
+    complain([f"{one} {verb} {other}: {room_of(one)} may not use {room_of(other)}"
+              for one, others in sorted(graph.items()) for other in sorted(others)
+              if room_of(other) not in ROOMS[room_of(one)] | {room_of(one)}])
 
 
 @test
-def arrows_point_down_the_list_of_readme():
-    order = rooms_of_readme()
-    complain([f"{room} may use {other}, which does not stand below it in README"
-              for room, others in ROOMS.items() for other in others if order.index(other) < order.index(room)])
+def every_file_has_a_room_and_every_room_a_file():
+    complain([f"{path} is in no room of src/README.md" for path, _ in files() if not room_of(path)])
+    equal({room_of(path) for path, _ in files()}, set(ROOMS), "rooms with files")
+    complain([f"{room} may use {other}, which src/README.md does not have" for room, others in ROOMS.items()
+              for other in others if other not in ROOMS])
 
 
 @test
-def includes_keep_to_the_rooms():
+def arrows_point_down_the_table():
+    order = list(ROOMS)
+    complain([f"{room} may use {other}, which does not stand below it" for room, others in ROOMS.items()
+              for other in others if order.index(other) <= order.index(room)])
+
+
+@test
+def includes_are_files_of_ours():
     faults = []
-    for room, path, text in files(*ROOMS):
+    for path, text in files():
         for included in re.findall(r'^\s*#\s*include\s*"([^"]*)"', text, re.MULTILINE):
-            other = included.split("/")[0]
-            source = included[:-len(".inc")] if included.endswith(".inc") else included
-            if not os.path.exists(os.path.join(SOURCE, source)):
+            if not os.path.exists(os.path.join(SOURCE, re.sub(r"\.inc$", "", included))):
                 faults.append(f"{path}: \"{included}\" is no file of src/")
-            elif other != room and other not in ROOMS[room]:
-                faults.append(f"{path}: {room} may not include \"{included}\"")
         for included in re.findall(r"^\s*#\s*include\s*<([^>]*)>", text, re.MULTILINE):
             if os.path.exists(os.path.join(SOURCE, included)):
                 faults.append(f"{path}: <{included}> is a file of ours")
@@ -88,18 +155,48 @@ def includes_keep_to_the_rooms():
 
 
 @test
+def includes_keep_to_the_table():
+    keep_to_the_table(includes(), "includes")
+
+
+@test
+def calls_keep_to_the_table():
+    keep_to_the_table(calls(), "calls")
+
+
+@test
+def no_circle_of_includes():
+    complain([f"each includes the next, and the last the first: {', '.join(circle)}" for circle in circles(includes())])
+
+
+@test
+def no_circle_of_calls():
+    """Nor one of both together."""
+    graph = calls()
+    for one, others in includes().items():
+        graph.setdefault(one, set()).update(others)
+    complain([f"each uses the next, and the last the first: {', '.join(circle)}" for circle in circles(graph)])
+
+
+@test
+def circles_are_found():
+    equal(circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set()}), [["a", "b", "c"]])
+    equal(circles({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}), [])
+
+
+@test
 def sockets_are_read_and_written_in_one_place():
-    calls = re.compile(r"\b(recv|recvfrom|recvmsg|recvmmsg|send|sendto|sendmsg|sendmmsg)\(")
+    found = re.compile(r"\b(recv|recvfrom|recvmsg|recvmmsg|send|sendto|sendmsg|sendmmsg)\(")
     # The benchmark's bare loops are these calls and nothing else.
-    complain([f"{path}: {call}() belongs into kernel/sockio" for room, path, text in files(*ROOMS)
-              for call in calls.findall(text) if not path.endswith("/kernel/sockio.c") and room != "bench"])
+    complain([f"{path}: {call}() belongs into kernel/sockio" for path, text in files()
+              for call in found.findall(text) if path != "kernel/sockio.c" and room_of(path) != "bench"])
 
 
 @test
 def libraries_do_not_speak_or_exit():
-    calls = re.compile(r"\b(v?printf|v?fprintf|puts|perror|v?syslog|sd_journal_\w+|_?exit|abort|errx?|warnx?)\(")
-    complain([f"{path}: {call}() has no place in a library" for _, path, text in files(*LIBRARIES)
-              for call in calls.findall(text)])
+    found = re.compile(r"\b(v?printf|v?fprintf|puts|perror|v?syslog|sd_journal_\w+|_?exit|abort|errx?|warnx?)\(")
+    complain([f"{path}: {call}() has no place in a library" for path, text in files(LIBRARIES)
+              for call in found.findall(text) if (path, call) not in EXCEPTIONS])
 
 
 main()

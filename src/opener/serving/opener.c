@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/nofile.h"
-#include "opener/policy/reload.h"
+#include "opener/serving/reload.h"
 #include "opener/serving/entrance.h"
 #include "opener/serving/peer.h"
 #include "opener/serving/status.h"

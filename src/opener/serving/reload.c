@@ -2,7 +2,7 @@
  *
  * Reading the policy, and telling of it.
  */
-#include "opener/policy/reload.h"
+#include "opener/serving/reload.h"
 
 #include "record/message_id.h"
 
