@@ -29,6 +29,15 @@ def children(pid):
         return sorted(int(child) for child in file.read().split())
 
 
+def has_ended(pid):
+    """Or waits for whoever started it to notice."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def serves(pid, listener=3):
     """Is the listening socket in an epoll set of its own?"""
     try:

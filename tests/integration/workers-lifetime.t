@@ -228,8 +228,7 @@ def workers_end_with_their_supervisor():
         os.waitpid(porterd.pid, 0)
         porterd.pid = None
         for pid in pids:
-            eventually(lambda: not os.path.exists(f"/proc/{pid}") or
-                       open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z", f"{pid} ends")
+            eventually(lambda: has_ended(pid), f"{pid} ends")
 
 
 @test
