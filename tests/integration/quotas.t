@@ -11,8 +11,11 @@ import termios
 
 from world import *
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system", "inside"))
+
+import flood as floods  # noqa: E402
+
 A, B, C, D = 4242, 4243, 4244, 4245
-FLOOD = 10000
 
 
 def only_root():
@@ -396,110 +399,18 @@ def one_request_leaves_others_room_in_each_worker():
             client.close()
 
 
-def percentile(values, share):
-    return sorted(values)[int(len(values) * share)]
-
-
-def latencies(program, uid, client, count):
-    """99th percentiles of how long an echo takes, and a connection with one echo."""
-    exchanges, connections = [], []
-    for number in range(count):
-        begin = time.perf_counter()
-        client.sendall(b"x" * 64)
-        receive_exactly(client, 64)
-        exchanges.append(time.perf_counter() - begin)
-        if number % 4 == 0:
-            begin = time.perf_counter()
-            with connect_as(program, uid) as other:
-                other.sendall(b"x" * 64)
-                receive_exactly(other, 64)
-            connections.append(time.perf_counter() - begin)
-    return percentile(exchanges, 0.99), percentile(connections, 0.99)
-
-
-class Flood:
-    """Another user's connections, held by another process, that send nothing or a byte a second each."""
-
-    def __init__(self, program, uid, count, sends):
-        reader, writer = os.pipe()
-        held, self.hold = os.pipe()
-        self.child = os.fork()
-        if self.child == 0:
-            try:
-                os.close(reader)
-                os.close(self.hold)
-                os.setresuid(uid, uid, uid)
-                self.run(program, count, sends, writer, held)
-            finally:
-                os._exit(1)
-        os.close(writer)
-        os.close(held)
-        with os.fdopen(reader) as pipe:
-            self.kept = int(pipe.read() or "-1")
-
-    @staticmethod
-    def run(program, count, sends, writer, held):
-        clients = [socket.socket(socket.AF_UNIX) for _ in range(count)]
-        # Blocking: with a timeout, a full queue would be an error. The end comes if nobody takes them.
-        signal.alarm(int(3 * PATIENCE))
-        for client in clients:
-            client.connect(program.path)
-        # They are taken in their order: when this is known of the last one, it is of all.
-        try:
-            clients[-1].send(b"x")
-            clients[-1].recv(1)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        signal.alarm(0)
-        poll = select.poll()
-        for client in clients:
-            client.setblocking(False)
-            poll.register(client, 0)
-        gone = {fd for fd, _ in poll.poll(0)}
-        clients = [client for client in clients if client.fileno() not in gone]
-        os.write(writer, str(len(clients)).encode())
-        os.close(writer)
-        while not select.select([held], [], [], 0 if sends else None)[0]:
-            for client in clients:
-                client.send(b"x")
-                time.sleep(0.9 / len(clients))
-                try:
-                    client.recv(10)
-                except BlockingIOError:
-                    pass
-        os._exit(0)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        os.close(self.hold)
-        equal(os.waitpid(self.child, 0)[1], 0, "the flood's end")
-
-
 def flood(sends):
     only_root()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < FLOOD + 100:
-        raise Skip(f"{FLOOD} connections need as many descriptors, and there are {hard}")
+    if hard < floods.FLOOD + 100:
+        raise Skip(f"{floods.FLOOD} connections need as many descriptors, and there are {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = 500 if WRAPPER else 2000
-    worst = []
-    with Configured({}) as program, connect_as(program, B) as client:
-        latencies(program, B, client, count)
-        # The machine has other things to do as well; a flood that gets through would be felt each time.
-        for _ in range(5):
-            before = latencies(program, B, client, count)
-            with Flood(program, A, FLOOD, sends) as others:
-                equal(others.kept, 1024, f"of {FLOOD} connections")
-                during = latencies(program, B, client, count)
-            eventually(lambda: program.fds() < 10, "the flood is over")
-            worst.append(max(now / then for now, then in zip(during, before)))
-            print(f"# p99 of an echo and of a connection: {before[0] * 1e6:.0f} and {before[1] * 1e6:.0f} us; "
-                  f"in the flood {during[0] * 1e6:.0f} and {during[1] * 1e6:.0f} us", flush=True)
-            if worst[-1] <= 2:
-                return
-        raise AssertionError(f"p99 grew {min(worst):.1f} times")
+    with Configured({}) as program:
+        _, kept = floods.in_floods(
+            lambda: floods.Flood(program.path, A, sends, int(3 * PATIENCE)),
+            lambda: floods.p99(lambda: connect_as(program, B), 500 if WRAPPER else 2000),
+            lambda: eventually(lambda: program.fds() < 10, "the flood is over"))
+        equal(kept, {1024}, f"of {floods.FLOOD} connections")
 
 
 @test

@@ -2,117 +2,21 @@
 
 import os
 import pathlib
-import select
-import signal
-import socket
 import time
 
 import client
+from flood import ROUNDS, Flood, in_floods, p99, timed
 from harness import alone, contains, cursor, equal, grant, journal, policy, secret, systemctl, test, wait_until
 from load import FILES_MAX, Loads, many
 from test_credentials import user
 
 ECHO = "/run/porterd/echo"
 SETTINGS = pathlib.Path("/etc/porterd/porterd.conf.d/quotas.conf")
-FLOOD = 10000
 EXCHANGES = 2000
-ROUNDS = 5
 # So many opens are measured, or those of so many seconds.
 OPENS = 1000
 SECONDS = 3
 QUOTA_RECORD = "60ce4129d335499591b3b618a182e4bb"
-
-
-class Flood:
-    """Connections of a user, held by a process of its own, which sends a byte a second on each, or nothing."""
-
-    def __init__(self, uid, sends):
-        kept, say_kept = os.pipe()
-        held, self.hold = os.pipe()
-        self.child = os.fork()
-        if self.child == 0:
-            status = 1
-            try:
-                os.close(self.hold)
-                os.setresuid(uid, uid, uid)
-                self.run(sends, say_kept, held)
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(say_kept)
-        os.close(held)
-        with os.fdopen(kept) as pipe:
-            self.kept = int(pipe.read() or "-1")
-
-    @staticmethod
-    def run(sends, say_kept, held):
-        clients = [socket.socket(socket.AF_UNIX) for _ in range(FLOOD)]
-        # Blocking: with a timeout, a full queue would be an error. The end comes if nobody takes them.
-        signal.alarm(client.SECONDS)
-        for one in clients:
-            one.connect(ECHO)
-        # Whoever is refused is told so by the end. They are taken in their order: when this is known of the last one,
-        # it is of all.
-        try:
-            clients[-1].send(b"x")
-            clients[-1].recv(1)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        signal.alarm(0)
-        poll = select.poll()
-        for one in clients:
-            one.setblocking(False)
-            poll.register(one, 0)
-        ended = {fd for fd, _ in poll.poll(0)}
-        clients = [one for one in clients if one.fileno() not in ended]
-        os.write(say_kept, str(len(clients)).encode())
-        os.close(say_kept)
-        while not select.select([held], [], [], 0 if sends else None)[0]:
-            for one in clients:
-                one.send(b"x")
-                time.sleep(0.9 / len(clients))
-                try:
-                    one.recv(16)
-                except BlockingIOError:
-                    pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.hold)
-        equal(os.waitpid(self.child, 0)[1], 0, "how the flood ended")
-
-
-def p99(uid):
-    """99th percentile of how long an echo takes, to a client of this user who stays, and to one who comes for it."""
-    os.seteuid(uid)
-    try:
-        stays, comes = [], []
-        with client.connect(ECHO) as one:
-            for number in range(EXCHANGES):
-                stays.append(timed(lambda: exchange(one)))
-                if number % 4 == 0:
-                    comes.append(timed(come_and_go))
-    finally:
-        os.seteuid(0)
-    return [sorted(times)[len(times) * 99 // 100] for times in (stays, comes)]
-
-
-def timed(function):
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin
-
-
-def exchange(one):
-    one.sendall(b"x" * 64)
-    equal(client.read_exactly(one, 64), b"x" * 64)
-
-
-def come_and_go():
-    with client.connect(ECHO) as one:
-        exchange(one)
 
 
 def connections():
@@ -121,26 +25,23 @@ def connections():
         return sum(line.rstrip().endswith(f" {ECHO}") and line.split()[5] == "03" for line in table)
 
 
+def connect_as(uid):
+    os.seteuid(uid)
+    try:
+        return client.connect(ECHO)
+    finally:
+        os.seteuid(0)
+
+
 def flood(sends):
     flooder, other = user("alice")[0], user("bob")[0]
-    p99(other)
     after = cursor()
-    worst = []
-    # The machine does other things as well; a flood that gets through is felt in every round.
-    for _ in range(ROUNDS):
-        before = p99(other)
-        with Flood(flooder, sends) as others:
-            equal(others.kept, 1024, f"connections of {FLOOD} that one user has")
-            during = p99(other)
-        wait_until(lambda: connections() == 0, "the flood is over")
-        print("# p99 of who stays and who comes: {:.0f} and {:.0f} us, in the flood {:.0f} and {:.0f} us".format(
-            *(1e6 * seconds for seconds in before + during)))
-        worst.append(max(now / then for now, then in zip(during, before)))
-        if worst[-1] <= 2:
-            break
-    equal(min(worst) <= 2, True, f"p99 is within twice what it was ({min(worst):.1f} times)")
+    count, kept = in_floods(lambda: Flood(ECHO, flooder, sends, client.SECONDS),
+                            lambda: p99(lambda: connect_as(other), EXCHANGES),
+                            lambda: wait_until(lambda: connections() == 0, "the flood is over"))
+    equal(kept, {1024}, "connections that one user has")
     records = journal(after, MESSAGE_ID=QUOTA_RECORD)
-    equal(len(records) in range(len(worst) + 1), True, f"{len(records)} records in {len(worst)} floods")
+    equal(len(records) in range(count + 1), True, f"{len(records)} records in {count} floods")
     return flooder, records
 
 
