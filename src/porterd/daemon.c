@@ -52,14 +52,14 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct daemon *daemon = userdata;
 	struct population *population = &daemon->population;
-	bool unfinished;
+	uint64_t idle_usec = daemon->options.idle_usec;
+	bool unfinished = population->active;
 
 	(void)source;
 	(void)usec;
 	daemon->ticking = false;
-	population->active = false;
 
-	unfinished = opener_client_tick(daemon->services.opener);
+	unfinished |= opener_client_tick(daemon->services.opener);
 	unfinished |= patience_tick(&population->patience);
 	unfinished |= !recorder_flush(population->recorder);
 	tell_counts(daemon);
@@ -69,16 +69,16 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 		unfinished |= !daemon->told_ready;
 	}
 
-	if (unfinished)
-		population->active = true;
-	else if (population->n_connections == 0 && daemon->options.idle_usec > 0 && !daemon->single)
-		loop_arm(&daemon->loop, daemon->idle, daemon->options.idle_usec);
+	/* Nothing has happened since the timer was armed. */
+	population->active = unfinished;
+	if (!unfinished && population->n_connections == 0 && idle_usec > 0 && !daemon->single)
+		loop_arm(&daemon->loop, daemon->idle, idle_usec > TICK_USEC ? idle_usec - TICK_USEC : 0);
 	return 0;
 }
 
 static bool is_idle(const struct daemon *daemon)
 {
-	return daemon->population.n_connections == 0 && !daemon->population.active;
+	return daemon->population.n_connections == 0 && !daemon->population.active && !daemon->ticking;
 }
 
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
@@ -248,13 +248,14 @@ static void order_stop_if_idle(void *daemon)
 static void after_round(void *userdata)
 {
 	struct daemon *daemon = userdata;
-	const struct population *population = &daemon->population;
+	struct population *population = &daemon->population;
 
 	if (population->frozen && population->n_waiting == 0 && !opener_client_is_asked(daemon->services.opener))
 		finish_handing_over(daemon);
 
 	if (population->active && !daemon->ticking) {
 		daemon->ticking = true;
+		population->active = false;
 		loop_arm(&daemon->loop, daemon->tick, TICK_USEC);
 		daemon->master->operations->busy(daemon->master);
 	}

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import inspect
 import json
 import os
@@ -12,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -176,12 +178,35 @@ def version():
     return run("dpkg-query", "--show", "--showformat=${source:Upstream-Version}", "porterd").stdout
 
 
-def install():
-    """Installs the package, again or anew: the one that was given, or else the archive's."""
+@functools.cache
+def package():
+    """The file that the installed package came from: the one that was given, or else the archive's. To be asked for before
+    the package goes, for where neither has it the test can't put it back."""
     if PACKAGE.exists():
-        return dpkg("-i", PACKAGE)
-    return run("apt-get", "install", "-y", "-q", "--no-install-recommends", "--reinstall", "porterd",
-               timeout=120, env=INSTALLING)
+        return PACKAGE
+    installed = run("dpkg-query", "--show", "--showformat=${Version}", "porterd").stdout
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="porterd-package-"))
+    directory.chmod(0o755)
+    said = run("apt-get", "download", "-q", f"porterd={installed}", ok=False, cwd=directory, timeout=120)
+    found = [*directory.glob("porterd_*.deb")]
+    if not found:
+        raise Skip(f"{PACKAGE} is not there, and no archive has porterd {installed}: {said.stderr.strip()[-100:]}")
+    return found[0]
+
+
+def install():
+    """Installs the package, again or anew."""
+    said = dpkg("-i", package())
+    # What says that it was done has to have done it.
+    equal("Setting up porterd" in said.stdout, True, f"dpkg set it up: {said.stdout}{said.stderr}")
+
+
+def remove(how):
+    """Removes the package (--remove, --purge), and first what needs it."""
+    package()
+    if run("dpkg-query", "--show", "--showformat=${Status}", "porterd-bench", ok=False).stdout.endswith(" installed"):
+        dpkg(how, "porterd-bench")
+    dpkg(how, "porterd")
 
 
 # --- the policy --------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import signal
 import threading
 
 import client
-from harness import (ON_REQUEST, POLICIES, SERVICES, SOCKETS, dpkg, drop_in, equal, install, main_pid,
-                     processes, prop, run, state, systemctl, test, wait_until)
+from harness import (ON_REQUEST, POLICIES, SERVICES, SOCKETS, drop_in, equal, install, main_pid, package,
+                     processes, prop, remove, run, state, systemctl, test, wait_until)
 
 ECHO = "/run/porterd/echo"
 # Where a package may leave something; /usr/lib is below /usr in every release.
@@ -116,6 +116,7 @@ def leftovers():
 
 @test
 def removal_stops_everything():
+    package()
     systemctl("start", *ON_REQUEST)
     with client.Varlink() as _, client.Varlink(client.ISOLATED) as isolated, \
          client.connect("/run/porterd/isolated/echo") as echo:
@@ -124,7 +125,7 @@ def removal_stops_everything():
         isolated.call("io.porterd.Credentials.Get")
         client.call("io.porterd.Files.List")
         equal(len(processes()), 4, "processes before")
-        dpkg("--remove", "porterd")
+        remove("--remove")
         equal(processes(), [], "processes")
     for unit in [*SOCKETS, *ON_REQUEST, *SERVICES]:
         equal(state(unit), "inactive", unit)
@@ -137,12 +138,13 @@ def removal_stops_everything():
 
 @test
 def purge_leaves_the_users_files_and_no_other():
+    package()
     POLICIES.mkdir(parents=True)
     mine = POLICIES / "mine.conf"
     mine.write_text("# mine\n")
     client.call("io.porterd.Files.List")
     systemctl("enable", "--now", "porterd-isolated.socket")
-    dpkg("--purge", "porterd")
+    remove("--purge")
     equal(processes(), [], "processes")
     equal(leftovers(), ["/etc/porterd"], "files")
     equal(mine.read_text(), "# mine\n", "the user's file")
@@ -150,7 +152,7 @@ def purge_leaves_the_users_files_and_no_other():
     POLICIES.rmdir()
     POLICIES.parent.rmdir()
     install()
-    dpkg("--purge", "porterd")
+    remove("--purge")
     equal(leftovers(), [], "files")
     install()
     equal(state("porterd-isolated.socket"), "inactive", "what was enabled before the purge")
