@@ -4,7 +4,7 @@
 # source= and work=.
 : "${trees:?}" "${source:?}" "${work:?}"
 
-packaging_tools="appstream blhc devscripts lintian"
+packaging_tools="blhc devscripts lintian"
 
 # packaging_tree NAME PACKAGE...: prints where the tree with them is.
 packaging_tree()
@@ -58,15 +58,6 @@ check_hardening()
 		done
 		grep "/libporter.so" /tmp/files
 		xargs hardening-check "$@" --nostackprotector --nofortify </tmp/files'
-}
-
-# There is no home page yet; everything else that a catalog asks for is there.
-check_appstream()
-{
-	in_packaging_tree sh -ec '
-		dpkg-deb -x /deb/porterd_[0-9]*.deb /tmp/root
-		appstreamcli validate --no-net --pedantic --strict --override=url-homepage-missing=pedantic \
-			/tmp/root/usr/share/metainfo/*.metainfo.xml'
 }
 
 # --- under --all --------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ needs_of()
 	source | trees) echo packages ;;
 	deb-* | readme | demo-* | booted-*) echo packages source trees ;;
 	units-* | confinement) echo packages source trees install ;;
-	lintian | hardening | appstream | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
+	lintian | hardening | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
 	system-* | autopkgtest-*) echo packages source trees "deb-${1#*-}" ;;
 	*) echo packages source ;;
 	esac
