@@ -105,6 +105,143 @@ START_TEST(bound_clients)
 }
 END_TEST
 
+/* Both ends of a client's connection; the client has done this to its socket before. */
+static void connect_as(void (*prepare)(int fd), int ends[2])
+{
+	struct sockaddr_un address;
+	socklen_t size = sizeof(address);
+
+	ends[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	prepare(ends[0]);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(ends[0], (struct sockaddr *)&address, size), 0);
+	ends[1] = accept(listener, NULL, NULL);
+}
+
+static void pass_credentials(int fd)
+{
+	const int on = 1;
+
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+}
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+static void pass_pidfd(int fd)
+{
+	const int on = 1;
+
+	/* Before Linux 6.5 there is no such option, and nothing binds. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on));
+}
+
+static void bind_to(int fd, const char *name, size_t size)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	memcpy(address.sun_path, name, size);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)), 0);
+}
+
+static void bind_automatically(int fd)
+{
+	bind_to(fd, "", 0);
+}
+
+static void bind_like_that(int fd)
+{
+	bind_to(fd, "\0fffff", 6);
+}
+
+static void bind_to_a_name(int fd)
+{
+	bind_to(fd, "\0client", 7);
+}
+
+static void bind_to_a_longer_name(int fd)
+{
+	bind_to(fd, "\0" "00000a", 7);
+}
+
+static void bind_to_other_digits(int fd)
+{
+	bind_to(fd, "\0FFFFF", 6);
+}
+
+static void bind_to_a_path(int fd)
+{
+	bind_to(fd, fixture_path("client"), strlen(fixture_path("client")) + 1);
+}
+
+static const struct {
+	void (*prepare)(int fd);
+	bool served;
+} bindings[] = {
+	{ pass_credentials, true },
+	{ pass_pidfd, true },
+	{ bind_automatically, true },
+	{ bind_like_that, true },
+	{ bind_to_a_name, false },
+	{ bind_to_a_longer_name, false },
+	{ bind_to_other_digits, false },
+	{ bind_to_a_path, false },
+};
+
+/* What the kernel binds by itself is served where the accepted end has the path of porterd's socket, and nowhere else; and
+ * the connecting end never is. */
+START_TEST(clients_that_the_kernel_bound)
+{
+	const char *const here[] = { fixture_path("listener"), NULL }, *const elsewhere[] = { fixture_path("other"), NULL };
+	int ends[2];
+
+	load_three();
+	connect_as(bindings[_i].prepare, ends);
+	start(OPENER_LIST);
+	service.sockets = here;
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]),
+			 bindings[_i].served ? OPENER_OK : OPENER_NOT_PERMITTED);
+	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
+	service.sockets = elsewhere;
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_NOT_PERMITTED);
+	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
+	/* Anywhere, as where the opener has sockets of its own to try. */
+	service.sockets = NULL;
+	if (bindings[_i].prepare != pass_pidfd)
+		ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_NOT_PERMITTED);
+	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
+}
+END_TEST
+
+/* Listening at a name of the kernel's choice, it is named by what connects to it; and from there it looks like a client. */
+START_TEST(listeners_that_the_kernel_bound)
+{
+	static const char abstract_name[] = "\0porterd-test-abstract";
+	const char *const sockets[] = { fixture_path("listener"), "@porterd-test-abstract", NULL };
+	struct sockaddr_un address;
+	socklen_t size = sizeof(address);
+	int autobound = socket(AF_UNIX, SOCK_STREAM, 0), ends[2];
+
+	load_three();
+	bind_automatically(autobound);
+	ck_assert_int_eq(listen(autobound, 1), 0);
+	ck_assert_int_eq(getsockname(autobound, (struct sockaddr *)&address, &size), 0);
+	ends[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (_i == 1)
+		pass_credentials(ends[0]);
+	if (_i == 2)
+		bind_to(ends[0], abstract_name, sizeof(abstract_name) - 1);
+	ck_assert_int_eq(connect(ends[0], (struct sockaddr *)&address, size), 0);
+	ends[1] = accept(autobound, NULL, NULL);
+	start(OPENER_LIST);
+	service.sockets = sockets;
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[i]), OPENER_OK);
+	ck_assert_int_ne(serve_with((ssize_t)packet_size(), autobound), OPENER_OK);
+}
+END_TEST
+
 /* Who connected elsewhere did not ask for a file. */
 START_TEST(other_sockets)
 {
@@ -204,6 +341,8 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_LOOP(wrong_kinds_of_fds, 13),
 		UNIT_TEST(bound_clients),
+		UNIT_LOOP(clients_that_the_kernel_bound, ELEMENTSOF(bindings)),
+		UNIT_LOOP(listeners_that_the_kernel_bound, 3),
 		UNIT_TEST(other_sockets),
 		UNIT_TEST(a_socket_whose_name_goes_on),
 		UNIT_TEST(a_client_that_left),

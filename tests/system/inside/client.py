@@ -29,8 +29,10 @@ class VarlinkError(Exception):
 
 
 class Varlink:
-    def __init__(self, path=VARLINK):
+    def __init__(self, path=VARLINK, prepare=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if prepare:
+            prepare(self.socket)
         self.socket.settimeout(SECONDS)
         self.socket.connect(path)
         self.data = b""

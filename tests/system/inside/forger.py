@@ -38,6 +38,26 @@ def connecting():
     return client
 
 
+def connecting_bound():
+    """The same with an address, as the accepted end has one: the kernel's choice for who wants credentials passed."""
+    client = socket.socket(socket.AF_UNIX)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    client.connect(VARLINK)
+    return client
+
+
+def autobound():
+    """A chain of such: what it connects to listens at a name of the kernel's choice, which clients can have."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("")
+    server.listen()
+    client = socket.socket(socket.AF_UNIX)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    client.connect(server.getsockname())
+    own.append(server.accept()[0])
+    return client
+
+
 def listener():
     """A client of its own, at a socket of its own."""
     server = socket.socket(socket.AF_UNIX)
@@ -71,7 +91,7 @@ def lent_bound():
 own = []
 lent_pairs = []
 KINDS = {function.__name__.replace("_", "-"): function
-         for function in (none, pair, connecting, listener, packets, inherited, lent, lent_bound)}
+         for function in (none, pair, connecting, connecting_bound, autobound, listener, packets, inherited, lent, lent_bound)}
 
 
 def lend(uid):

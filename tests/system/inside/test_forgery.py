@@ -35,13 +35,26 @@ def refused(answer, result, reason):
 @test
 def without_a_client_there_is_nothing():
     policy(grant("key", secret("key"), "AllowUser=root"))
-    got = forge("key", "none", "packets", "connecting", "listener", "pair")
+    got = forge("key", "none", "packets", "connecting", "connecting-bound", "autobound", "listener", "pair")
     equal(got["connecting"]["uid"], 0, "whom the kernel names at the wrong end")
     refused(got["none"], BAD_REQUEST, "without exactly one descriptor")
     for kind in ("packets", "connecting"):
         refused(got[kind], BAD_REQUEST, "without a client's connected stream socket")
+    equal(got["connecting-bound"]["uid"], 0, "whom the kernel names at the wrong end that it bound")
+    refused(got["connecting-bound"], NOT_PERMITTED, "is bound to an address")
+    refused(got["autobound"], NOT_PERMITTED, "is bound to an address")
     refused(got["listener"], NOT_PERMITTED, "is not connected to a socket of porterd's")
     refused(got["pair"], NOT_PERMITTED, "the client's user is not in AllowUser=")
+
+
+@test
+def a_client_that_the_kernel_bound_is_served():
+    """As libvarlink makes all of its: with credentials passed, from before it connects."""
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    for option in (socket.SO_PASSCRED, 76):
+        with client.Varlink(prepare=lambda one: one.setsockopt(socket.SOL_SOCKET, option, 1)) as varlink:
+            equal(varlink.open("key").read(), b"secret\n")
+            equal([file["name"] for file in varlink.call("io.porterd.Files.List")["files"]], ["key"])
 
 
 @test
