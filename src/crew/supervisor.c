@@ -99,16 +99,16 @@ static void exit_if_alone(struct supervisor *supervisor)
 
 static void stop_all(struct supervisor *supervisor, int number)
 {
-	const struct supervisor_options *options = supervisor->options;
+	const struct supervisor_times *times = supervisor->options->times;
 
 	if (supervisor->stopping)
 		return;
 	supervisor->stopping = true;
-	(void)sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, options->whole_usec);
+	(void)sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, times->whole_usec);
 	worker_slots_end_restarts(&supervisor->workers);
 	worker_slots_signal(&supervisor->workers, number);
 	loop_timer_arm(supervisor->stop,
-		       number == WORKER_SIGNAL_HAND_OVER ? options->hand_over_usec : options->stop_usec);
+		       number == WORKER_SIGNAL_HAND_OVER ? times->hand_over_usec : times->stop_usec);
 	exit_if_alone(supervisor);
 }
 

@@ -8,6 +8,11 @@
 #include "crew/worker.h"
 #include "record/record.h"
 
+/* How long workers are given to stop; to hand over; and what the service manager gives all of it. */
+struct supervisor_times {
+	uint64_t stop_usec, hand_over_usec, whole_usec;
+};
+
 struct supervisor_options {
 	size_t n_workers; /* at least 2 */
 	/* Serves in a process of its own and returns that one's exit status. */
@@ -25,8 +30,7 @@ struct supervisor_options {
 	/* Tells the service manager what all have counted together, with `more` behind it. */
 	void (*tell)(const struct counts *counts, const char *more);
 	void *userdata;
-	/* How long workers are given to stop; to hand over; and what the service manager gives all of it. */
-	uint64_t stop_usec, hand_over_usec, whole_usec;
+	const struct supervisor_times *times; /* as renew() has set them last */
 	int first_free; /* `serve` needs no fd from this number on, but what is open already */
 };
 

@@ -14,7 +14,20 @@
 struct workers {
 	struct start *start;
 	struct config *config; /* shared memory: what the supervisor has read */
+	struct supervisor_times times;
 };
+
+static void set_config(struct workers *workers, const struct config *config)
+{
+	const struct times times = times_of(config);
+
+	*workers->config = *config;
+	workers->times = (struct supervisor_times){
+		.stop_usec = times.stop_usec,
+		.hand_over_usec = times.hand_over_usec,
+		.whole_usec = times.whole_usec,
+	};
+}
 
 /* A worker's part of what the supervisor has read just before. */
 static void renew_worker(struct config *config, void *userdata)
@@ -50,12 +63,12 @@ static int serve_as_worker(struct worker *worker, void *userdata)
 
 static void renew_shared(void *userdata)
 {
-	const struct workers *workers = userdata;
+	struct workers *workers = userdata;
 	struct config config;
 
 	/* Not member by member while it is read: who reads it just now reads it again, for the signal that follows. */
 	start_renew_config(workers->start, &config);
-	*workers->config = config;
+	set_config(workers, &config);
 }
 
 /* A worker that takes another's place must not find them again. */
@@ -80,7 +93,6 @@ static int first_free(const struct activation *activation)
 
 int workers_serve(struct start *start)
 {
-	const struct times times = times_of(&start->daemon.config);
 	struct workers workers = { .start = start };
 	const struct supervisor_options options = {
 		.n_workers = start->n_workers,
@@ -93,15 +105,13 @@ int workers_serve(struct start *start)
 		.wait_stored = handover_wait_stored,
 		.tell = status_tell,
 		.userdata = &workers,
-		.stop_usec = times.stop_usec,
-		.hand_over_usec = times.hand_over_usec,
-		.whole_usec = times.whole_usec,
+		.times = &workers.times,
 	};
 	void *shared = mmap(NULL, sizeof(*workers.config), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (shared == MAP_FAILED)
 		return start_failed(start, "Can't start: memory that workers share", -errno);
 	workers.config = shared;
-	*workers.config = start->daemon.config;
+	set_config(&workers, &start->daemon.config);
 	return supervisor_run(&options, start->recorder);
 }

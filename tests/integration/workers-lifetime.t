@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Worker processes that die, hang and stop: that each takes only its own clients along."""
 
+import contextlib
+
 from crew import *
 
 
@@ -199,25 +201,30 @@ def sigterm_does_not_wait_for_a_stopped_worker_for_ever():
 
 @test
 def the_supervisor_waits_as_long_as_the_setting_says():
-    """A client that reads nothing is waited for by its worker, and the supervisor waits for that one."""
-    for seconds in (1, 9):
-        with Manager() as manager, start(f"DrainTimeoutSec={seconds}\n") as program:
+    """A client that reads nothing is waited for by its worker, and the supervisor waits for that one, also if the setting
+    is new."""
+    for at_first, seconds in ((1, 1), (1, 9)):
+        with contextlib.ExitStack() as stack:
+            manager = stack.enter_context(Manager())
+            configured = start(f"DrainTimeoutSec={at_first}\n")
+            program = stack.enter_context(configured)
             workers(program)
-            with program.connect() as client:
-                fill(client, b"x" * 65536)
-                begin = time.monotonic()
-                program.terminate()
-                manager.hear("STOPPING=1")
-                stopping = manager.told[-1][1]
-                # It waits for whoever does not listen.
-                while program.process.poll() is None and time.monotonic() < begin + seconds + PATIENCE:
-                    manager.hears("nothing that it says", 0.1)
-                took = time.monotonic() - begin
+            configured.reload({"porterd.conf.d/test.conf": f"[Server]\nDrainTimeoutSec={seconds}\n"})
+            client = stack.enter_context(program.connect())
+            fill(client, b"x" * 65536)
+            begin = time.monotonic()
+            program.terminate()
+            manager.hear("STOPPING=1")
+            stopping = manager.told[-1][1]
+            # It waits for whoever does not listen.
+            while program.process.poll() is None and time.monotonic() < begin + seconds + PATIENCE:
+                manager.hears("nothing that it says", 0.1)
+            took = time.monotonic() - begin
             equal(program.process.poll(), 0, "exit status")
-            if not seconds - 0.2 < took < seconds + 2:
-                raise AssertionError(f"DrainTimeoutSec={seconds}: it took {took} s")
-            extended = int(re.search(r"EXTEND_TIMEOUT_USEC=(\d+)", stopping).group(1))
-            equal(seconds + 2 < extended / 1000000 < seconds + 15, True, f"so long it may take: {extended}")
+        if not seconds - 0.2 < took < seconds + 2:
+            raise AssertionError(f"DrainTimeoutSec={seconds}: it took {took} s")
+        extended = int(re.search(r"EXTEND_TIMEOUT_USEC=(\d+)", stopping).group(1))
+        equal(seconds + 2 < extended / 1000000 < seconds + 15, True, f"so long it may take: {extended}")
 
 
 @test
