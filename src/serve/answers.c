@@ -11,6 +11,7 @@
 #include "kernel/return_address.h"
 #include "kernel/sockopt.h"
 #include "record/message_id.h"
+#include "serve/outlets.h"
 #include "serve/population.h"
 
 /* What may wait: for all senders, for those of one user, and for one of them; and how often it is tried again. */
@@ -20,18 +21,6 @@
 #define WAITING_PER_SENDER_MAX 8
 #define RETRY_USEC (10 * USEC_PER_MSEC)
 #define RETRIES_MAX 20
-
-/* Sockets for answers sent by others than the one that answers everybody: for all, and for one user. */
-#define OUTLETS_MAX 256
-#define OUTLETS_PER_USER_MAX 64
-
-/* Carries answers to one sender, as many as a send buffer of the usual size holds: what lies unread at its receiver
- * is memory of ours, and nobody else's answers wait for that. */
-struct outlet {
-	int fd;
-	uid_t uid;
-	struct sockio_sender to;
-};
 
 struct waiting {
 	struct waiting *next;
@@ -46,17 +35,12 @@ struct answers {
 	int fd;
 	int half_full; /* bytes that the kernel charges to the socket */
 	int charged;   /* it charges at most so many now */
-	struct outlet outlets[OUTLETS_MAX];
+	struct outlets outlets;
 	struct complaint modes; /* of sockets that can't be written to */
 	struct waiting *first;
 	size_t n_waiting, waiting_bytes;
 	sd_event_source *retry;
 };
-
-static bool same_sender(const struct sockio_sender *a, const struct sockio_sender *b)
-{
-	return a->address_size == b->address_size && memcmp(&a->address, &b->address, a->address_size) == 0;
-}
 
 /* Nobody is the one to whom all belongs that nobody vouches for. */
 static uid_t user_of(const struct sockio_sender *sender)
@@ -78,7 +62,7 @@ static size_t count_waiting(const struct answers *answers, const struct sockio_s
 	size_t count = 0;
 
 	for (const struct waiting *w = answers->first; w; w = w->next)
-		count += same_sender(&w->to, to);
+		count += sender_is(&w->to, to);
 	return count;
 }
 
@@ -89,61 +73,15 @@ static int send_to(int fd, const void *data, size_t size, const struct return_ad
 	return sockio_send_to(fd, &part, 1, (const struct sockaddr *)&to->address, to->size, -EBADF);
 }
 
-static struct outlet *take_outlet(struct outlet *outlet, uid_t uid, const struct sockio_sender *to)
-{
-	if (outlet->fd < 0) {
-		outlet->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (outlet->fd < 0)
-			return NULL;
-	}
-	outlet->uid = uid;
-	outlet->to = *to;
-	outlet->to.pidfd = -EBADF;
-	return outlet;
-}
-
-/* The sender's, or one of which nothing is unread any more, or, for a user who has enough of them, the one of which
- * the least is unread; NULL if there is none. */
-static struct outlet *find_outlet(struct answers *answers, const struct sockio_sender *to)
-{
-	uid_t uid = user_of(to);
-	struct outlet *end = answers->outlets + OUTLETS_MAX, *outlet, *unused = NULL, *least = NULL;
-	int least_unread = 0;
-	size_t own = 0;
-
-	/* They are opened in this order. */
-	for (outlet = answers->outlets; outlet < end && outlet->fd >= 0; outlet++) {
-		int unread;
-
-		if (outlet->uid == uid && same_sender(&outlet->to, to))
-			return outlet;
-		unread = sockopt_unread(outlet->fd);
-		if (unread == 0) {
-			unused = outlet;
-			continue;
-		}
-		if (outlet->uid != uid)
-			continue;
-		own++;
-		if (!least || unread < least_unread) {
-			least = outlet;
-			least_unread = unread;
-		}
-	}
-	if (!unused && outlet < end)
-		unused = outlet;
-	return own < OUTLETS_PER_USER_MAX && unused ? take_outlet(unused, uid, to) : least;
-}
-
 /* Sends from an unnamed socket. -EAGAIN: so much was left unread. -EPERM: the receiver is connected to another socket,
  * ours. -ECONNREFUSED, too, of a receiver with an abstract name: those belong to a network namespace, and with
  * PrivateNetwork= such a socket is in another one than ours, which systemd made. */
 static int send_by_outlet(struct answers *answers, const void *data, size_t size, const struct sockio_sender *to,
 		      const struct return_address *address)
 {
-	struct outlet *outlet = find_outlet(answers, to);
+	int fd = outlets_find(&answers->outlets, user_of(to), to);
 
-	return outlet ? send_to(outlet->fd, data, size, address) : -EAGAIN;
+	return fd < 0 ? -EAGAIN : send_to(fd, data, size, address);
 }
 
 /* How much the kernel charges for a datagram at most: the memory that it takes. */
@@ -330,7 +268,7 @@ static struct waiting *unlink_waiting(struct answers *answers, struct waiting **
 static bool must_wait(const struct answers *answers, const struct waiting *entry)
 {
 	for (const struct waiting *w = answers->first; w != entry; w = w->next)
-		if (same_sender(&w->to, &entry->to))
+		if (sender_is(&w->to, &entry->to))
 			return true;
 	return false;
 }
@@ -379,8 +317,7 @@ int answers_new(struct answers **ret, struct population *population, int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
 		size = 0;
 
-	for (size_t i = 0; i < OUTLETS_MAX; i++)
-		answers->outlets[i].fd = -EBADF;
+	outlets_init(&answers->outlets);
 	answers->population = population;
 	answers->fd = fd;
 	answers->half_full = size / 2;
@@ -401,7 +338,6 @@ void answers_free(struct answers *answers)
 	while (answers->first)
 		free(unlink_waiting(answers, &answers->first));
 	sd_event_source_disable_unref(answers->retry);
-	for (size_t i = 0; i < OUTLETS_MAX; i++)
-		fd_close(answers->outlets[i].fd); /* none, beyond those that were opened */
+	outlets_clear(&answers->outlets);
 	free(answers);
 }
