@@ -14,6 +14,7 @@ from world import *
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system", "inside"))
 
 import flood as floods  # noqa: E402
+from client import acting_as  # noqa: E402
 
 A, B, C, D = 4242, 4243, 4244, 4245
 # One user, and where we can be several, another.
@@ -33,13 +34,8 @@ def configured(lines, **options):
 
 def connect_as(program, uid):
     """The kernel remembers who connected."""
-    try:
-        if ME == 0:
-            os.seteuid(uid)
+    with acting_as(uid):
         return program.connect()
-    finally:
-        if ME == 0:
-            os.seteuid(ME)
 
 
 def is_served(client):
