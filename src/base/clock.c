@@ -8,6 +8,8 @@
 
 #define COMPLAINT_USEC (10 * USEC_PER_SEC)
 
+_Static_assert(sizeof(time_t) == 8, "files dated after 2038 can be looked at");
+
 uint64_t clock_now_usec(void)
 {
 	struct timespec now;

@@ -187,7 +187,7 @@ int side_allow_fds(const struct side *side)
 	if (limit.rlim_cur >= wanted)
 		return 0;
 	if (limit.rlim_max >= needed && limit.rlim_max < wanted)
-		wanted = limit.rlim_max;
+		wanted = (size_t)limit.rlim_max;
 	limit.rlim_cur = wanted;
 	limit.rlim_max = limit.rlim_max > limit.rlim_cur ? limit.rlim_max : limit.rlim_cur;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -EMFILE : 0;

@@ -73,13 +73,13 @@ static int next_entry(const char **at, size_t *left, struct kept *ret)
 		.leftovers = {
 			.has_unsent = entry.flags & FLAG_UNSENT,
 			.unsent = data + sizeof(entry),
-			.unsent_size = entry.unsent_size,
+			.unsent_size = (size_t)entry.unsent_size,
 			.unread = data + sizeof(entry) + entry.unsent_size,
-			.unread_size = entry.unread_size,
+			.unread_size = (size_t)entry.unread_size,
 		},
 		.unread_descriptors = entry.unread_descriptors,
 	};
-	*left -= entry.unsent_size + entry.unread_size;
+	*left -= ret->leftovers.unsent_size + ret->leftovers.unread_size;
 	*at = ret->leftovers.unread + ret->leftovers.unread_size;
 	return 1;
 }

@@ -85,9 +85,10 @@ int listen_fds_take(char ***ret_names, char error[static LISTEN_FDS_ERROR_SIZE])
 	int r = check(error), count;
 
 	*ret_names = NULL;
-	/* Also where they are wrong, they are not for the next program. */
-	count = sd_listen_fds_with_names(true, ret_names);
+	/* Also where they are wrong, they are not for the next program. Newer libraries (259) read this one, too: to them an
+	 * empty one is an error, and an ID that this process can't find out for itself (pidfd_own_id) another's. */
 	(void)unsetenv("LISTEN_PIDFDID");
+	count = sd_listen_fds_with_names(true, ret_names);
 	if (r <= 0)
 		return r < 0 ? r : -ENODATA;
 	return count == 0 ? -ENODATA : count;

@@ -2,6 +2,7 @@
 """What the integration tests share: TAP output, and porterd under systemd-socket-activate."""
 
 import array
+import contextlib
 import json
 import math
 import os
@@ -120,6 +121,19 @@ def check_rests(program, seconds=1):
     time.sleep(seconds)
     if cpu_seconds(program) - before > seconds / 4:
         raise AssertionError("it spins")
+
+
+@contextlib.contextmanager
+def so_many_descriptors(count, pid=0):
+    """A process may have no more meanwhile; this one by itself, and with it the programs that it starts."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    if before[1] < count:
+        raise Skip(f"{count} descriptors are needed, and {before[1]} may be asked for here")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def at_rest(count):

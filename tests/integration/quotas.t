@@ -14,8 +14,13 @@ from world import *
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system", "inside"))
 
 import flood as floods  # noqa: E402
+from client import acting_as  # noqa: E402
 
 A, B, C, D = 4242, 4243, 4244, 4245
+# One user, and where we can be several, another.
+USER, OTHER = (A, B) if ME == 0 else (ME, None)
+OPEN_ONE = b'{"method":"io.porterd.Files.Open","parameters":{"file":"x"}}\0'
+BUSY = {"error": "io.porterd.Files.Busy"}
 
 
 def only_root():
@@ -29,13 +34,8 @@ def configured(lines, **options):
 
 def connect_as(program, uid):
     """The kernel remembers who connected."""
-    try:
-        if ME == 0:
-            os.seteuid(uid)
+    with acting_as(uid):
         return program.connect()
-    finally:
-        if ME == 0:
-            os.seteuid(ME)
 
 
 def is_served(client):
@@ -64,19 +64,18 @@ def close_all(clients):
 
 @test
 def one_user_has_so_many_connections_and_no_more():
-    user = A if ME == 0 else ME
     with configured("ConnectionsMax=40\nUserConnectionsMax=5\n") as program:
         for _ in range(3):
-            mine = served(program, user, 10)
+            mine = served(program, USER, 10)
             equal(len(mine), 5, "connections of one user")
-            equal(len(served(program, user, 3)), 0, "while there are as many as may be")
+            equal(len(served(program, USER, 3)), 0, "while there are as many as may be")
             mine.pop().close()
-            mine += eventually(lambda: served(program, user, 1), "one more when one has left")
-            equal(len(served(program, user, 1)), 0, "and not another")
+            mine += eventually(lambda: served(program, USER, 1), "one more when one has left")
+            equal(len(served(program, USER, 1)), 0, "and not another")
             close_all(mine)
             eventually(lambda: program.fds() < 10, "it has noticed that they left")
         equal(program.log().count("User "), 1, "records about it, in ten seconds")
-        equal(f"User {user} has as much as one user may have: 5 connections" in program.log(), True, program.log())
+        equal(f"User {USER} has as much as one user may have: 5 connections" in program.log(), True, program.log())
 
 
 @test
@@ -107,16 +106,15 @@ def nobody_has_more_than_is_left():
 
 @test
 def whoever_may_have_all_has_all():
-    user = A if ME == 0 else ME
     with configured("ConnectionsMax=12\nUserConnectionsMax=12\n") as program:
-        clients = served(program, user, 12)
+        clients = served(program, USER, 12)
         equal(len(clients), 12)
         close_all(clients)
     # It stays so when porterd counts for another reason.
     with configured(f"ConnectionsMax=12\nUserConnectionsMax=12\nUserBytesMax={1 << 20}\n", name="varlink") as program:
-        clients = [connect_as(program, user) for _ in range(2)]
+        clients = [connect_as(program, USER) for _ in range(2)]
         equal([half_call(client, 600000) for client in clients], [True, False])
-        clients += [connect_as(program, user) for _ in range(11)]
+        clients += [connect_as(program, USER) for _ in range(11)]
         for client in clients[2:]:
             equal("parameters" in Varlink(client).call("io.porterd.Credentials.Check"), True)
         close_all(clients)
@@ -124,9 +122,8 @@ def whoever_may_have_all_has_all():
 
 @test
 def one_user_has_a_quarter_of_all():
-    user = A if ME == 0 else ME
     with configured("ConnectionsMax=40\n") as program:
-        clients = served(program, user, 40)
+        clients = served(program, USER, 40)
         equal(len(clients), 10)
         close_all(clients)
 
@@ -150,13 +147,12 @@ def half_call(client, size):
 
 @test
 def one_user_leaves_so_many_bytes_with_it():
-    user, other = (A, B) if ME == 0 else (ME, None)
     with configured(f"UserBytesMax={1 << 20}\n", name="varlink") as program:
-        first, second, third = (connect_as(program, user) for _ in range(3))
+        first, second, third = (connect_as(program, USER) for _ in range(3))
         equal(half_call(first, 600000), True, "one that is within the limit")
         equal(half_call(second, 600000), False, "another, with which it is too much")
-        if other:
-            with connect_as(program, other) as client:
+        if OTHER:
+            with connect_as(program, OTHER) as client:
                 equal(half_call(client, 600000), True, "another user's")
         # The rest comes, and what it took is free again.
         first.sendall(b'"]}}\0')
@@ -169,7 +165,7 @@ def one_user_leaves_so_many_bytes_with_it():
 @test
 def unread_bytes_of_an_echo_count():
     """Small pieces, which are copied: what is spliced waits in a pipe."""
-    user, piece = A if ME == 0 else ME, b"x" * 32000
+    piece = b"x" * 32000
 
     def is_taken(client, seconds):
         end = time.monotonic() + seconds
@@ -180,7 +176,7 @@ def unread_bytes_of_an_echo_count():
 
     with configured(f"UserBytesMax={1 << 20}\n") as program:
         program.wake()
-        first, *others = (connect_as(program, user) for _ in range(40))
+        first, *others = (connect_as(program, USER) for _ in range(40))
         count = 0
         while is_taken(first, 0.5):
             count += 1
@@ -199,124 +195,98 @@ def unread_bytes_of_an_echo_count():
 
 @test
 def unread_packets_count():
-    user = A if ME == 0 else ME
     with configured(f"UserBytesMax={1 << 20}\n", kind=SEQPACKET) as program:
         program.wake()
-        clients = [connect_as(program, user) for _ in range(16)]
+        clients = [connect_as(program, USER) for _ in range(16)]
         kept = sum(fill(client, b"x" * 150000) for client in clients)
         # Each leaves one packet with porterd, besides what the kernel holds.
         equal(kept, (1 << 20) // 150000, "clients that read nothing")
         close_all(clients)
 
 
-@test
-def one_user_asks_for_so_many_files_at_a_time():
-    user, other = (A, B) if ME == 0 else (ME, None)
-    call = b'{"method":"io.porterd.Files.Open","parameters":{"file":"x"}}\0'
+@contextlib.contextmanager
+def opener_of_ours(limit):
+    """porterd, and the socket of its opener, from which nothing comes unless a test sends it."""
     directory = tempfile.mkdtemp(prefix="porterd-quota-")
     with socket.socket(socket.AF_UNIX, SEQPACKET) as opener:
-        # An opener that never answers.
+        opener.settimeout(PATIENCE)
         opener.bind(os.path.join(directory, "opener"))
         opener.listen()
-        with configured("UserOpensMax=3\n", name="varlink", arguments=[f"--opener={directory}/opener"]) as program:
+        with configured(f"UserOpensMax={limit}\n", name="varlink", arguments=[f"--opener={directory}/opener"]) as program:
             program.wake()
-
-            def waiting(uid, count):
-                """Those that wait for an answer; the others were told Busy."""
-                clients = [connect_as(program, uid) for _ in range(count)]
-                for client in clients:
-                    client.sendall(call)
-                for client in clients:
-                    eventually(lambda one=client: unread(one) == 0, "it was received")
-                # Whoever asked the last may still be on the way to an answer.
-                time.sleep(0.3)
-                told = select.select(clients, [], [], 0)[0]
-                for client in told:
-                    equal(Varlink(client).receive(), {"error": "io.porterd.Files.Busy"})
-                return [client for client in clients if client not in told]
-            mine = waiting(user, 6)
-            equal(len(mine), 3, "what one user waits for")
-            if other:
-                others = waiting(other, 2)
-                equal(len(others), 2, "what another waits for")
-                close_all(others)
-            close_all(mine)
-            mine = waiting(user, 4)
-            equal(len(mine), 3, "when they have left")
-            equal("files asked for" in program.log(), True, program.log())
-            close_all(mine)
+            yield program, opener
     shutil.rmtree(directory)
+
+
+@test
+def one_user_asks_for_so_many_files_at_a_time():
+    with opener_of_ours(3) as (program, _):
+        def waiting(uid, count):
+            """Those that wait for an answer; the others were told Busy."""
+            clients = [connect_as(program, uid) for _ in range(count)]
+            for client in clients:
+                client.sendall(OPEN_ONE)
+            for client in clients:
+                eventually(lambda one=client: unread(one) == 0, "it was received")
+            # Whoever asked the last may still be on the way to an answer.
+            time.sleep(0.3)
+            told = select.select(clients, [], [], 0)[0]
+            for client in told:
+                equal(Varlink(client).receive(), BUSY)
+            return [client for client in clients if client not in told]
+        mine = waiting(USER, 6)
+        equal(len(mine), 3, "what one user waits for")
+        if OTHER:
+            others = waiting(OTHER, 2)
+            equal(len(others), 2, "what another waits for")
+            close_all(others)
+        close_all(mine)
+        mine = waiting(USER, 4)
+        equal(len(mine), 3, "when they have left")
+        equal("files asked for" in program.log(), True, program.log())
+        close_all(mine)
 
 
 def answered_busy(client, expected):
     """Or it waits for the opener, of which nothing comes: what is not expected has half a second."""
     if not select.select([client], [], [], PATIENCE if expected else 0.5)[0]:
         return False
-    equal(Varlink(client).receive(), {"error": "io.porterd.Files.Busy"})
+    equal(Varlink(client).receive(), BUSY)
     return True
 
 
 @test
 def each_file_of_a_request_counts():
-    user, other = (A, B) if ME == 0 else (ME, None)
-    directory = tempfile.mkdtemp(prefix="porterd-quota-")
-    with socket.socket(socket.AF_UNIX, SEQPACKET) as opener:
-        opener.bind(os.path.join(directory, "opener"))
-        opener.listen()
-        for limit, expected in (
-                # Two fit, and a third does not.
-                (600, [False, False, True]),
-                # One is more than a user may have, and still each has a turn.
-                (3, [False, True, True])):
-            # So that as many descriptors may be under way.
-            with so_many_descriptors(16384), configured(f"UserOpensMax={limit}\n", name="varlink",
-                                                        arguments=[f"--opener={directory}/opener"]) as program:
-                program.wake()
-                clients = [connect_as(program, user) for _ in expected]
-                busy = []
-                for client, busily in zip(clients, expected):
+    for limit, expected in (
+            # Two fit, and a third does not.
+            (600, [False, False, True]),
+            # One is more than a user may have, and still each has a turn.
+            (3, [False, True, True])):
+        # So that as many descriptors may be under way.
+        with so_many_descriptors(16384), opener_of_ours(limit) as (program, _):
+            clients = [connect_as(program, USER) for _ in expected]
+            busy = []
+            for client, busily in zip(clients, expected):
+                ask_for_many(client)
+                busy.append(answered_busy(client, busily))
+            equal(busy, expected, f"253 files each, with UserOpensMax={limit}")
+            if OTHER:
+                with connect_as(program, OTHER) as client:
                     ask_for_many(client)
-                    busy.append(answered_busy(client, busily))
-                equal(busy, expected, f"253 files each, with UserOpensMax={limit}")
-                if other:
-                    with connect_as(program, other) as client:
-                        ask_for_many(client)
-                        equal(answered_busy(client, False), False, "another user")
-                close_all(clients)
-    shutil.rmtree(directory)
+                    equal(answered_busy(client, False), False, "another user")
+            close_all(clients)
 
 
 @test
 def what_was_answered_counts_no_more():
-    call = b'{"method":"io.porterd.Files.Open","parameters":{"file":"x"}}\0'
-    directory = tempfile.mkdtemp(prefix="porterd-quota-")
-    with socket.socket(socket.AF_UNIX, SEQPACKET) as opener:
-        opener.bind(os.path.join(directory, "opener"))
-        opener.listen()
-        opener.settimeout(PATIENCE)
-        with configured("UserOpensMax=2\n", name="varlink", arguments=[f"--opener={directory}/opener"]) as program, \
-                connect_as(program, A if ME == 0 else ME) as client:
-            for _ in range(5):
-                client.sendall(call)
-                asked, _ = opener.accept()
-                # Before there is a question, nothing counts.
-                equal(len(asked.recv(65536)) > 0, True, "a question")
-                asked.close()
-                equal(Varlink(client).receive(), {"error": "io.porterd.Files.OpenerUnavailable"})
-    shutil.rmtree(directory)
-
-
-@contextlib.contextmanager
-def so_many_descriptors(count):
-    """For programs that are started meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < count:
-        raise Skip(f"no more than {hard} descriptors may be asked for here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with opener_of_ours(2) as (program, opener), connect_as(program, USER) as client:
+        for _ in range(5):
+            client.sendall(OPEN_ONE)
+            asked, _ = opener.accept()
+            # Before there is a question, nothing counts.
+            equal(len(asked.recv(65536)) > 0, True, "a question")
+            asked.close()
+            equal(Varlink(client).receive(), {"error": "io.porterd.Files.OpenerUnavailable"})
 
 
 def ask_for_many(client):
@@ -336,23 +306,22 @@ def gets_many(program, uid):
 @test
 def descriptors_that_nobody_reads_count():
     """A quarter of a quarter of 4,096 is one user's: the kernel counts them all for porterd, until they are read."""
-    user, other = (A, B) if ME == 0 else (ME, None)
     policy = f"[a]\nPath={{d}}/a\nAccess=read-write\nAllowUser={A} {B} {{me}}\n"
     with so_many_descriptors(4096):
         world = World(policy)
     with world:
         world.file("a")
-        first = connect_as(world.porterd, user)
+        first = connect_as(world.porterd, USER)
         ask_for_many(first)
         equal(b"descriptors" in answer_left_unread(first), True, "what one user may leave unread")
-        equal(gets_many(world.porterd, user), False, "more than that")
-        if other is not None:
-            equal(gets_many(world.porterd, other), True, "another user's")
+        equal(gets_many(world.porterd, USER), False, "more than that")
+        if OTHER:
+            equal(gets_many(world.porterd, OTHER), True, "another user's")
         equal("descriptors not read" in world.porterd.log(), True, world.porterd.log())
 
         # It reads: then it may have more.
         first.recv(65536)
-        eventually(lambda: gets_many(world.porterd, user), "more when they have been read")
+        eventually(lambda: gets_many(world.porterd, USER), "more when they have been read")
 
         # A connection that ends does not make them read.
         ask_for_many(first)
@@ -361,26 +330,25 @@ def descriptors_that_nobody_reads_count():
         hung_up = select.poll()
         hung_up.register(first, 0)
         equal(hung_up.poll(PATIENCE * 1000), [(first.fileno(), select.POLLHUP)], "porterd has closed it")
-        equal(gets_many(world.porterd, user), False, "more, while the ones before are unread")
+        equal(gets_many(world.porterd, USER), False, "more, while the ones before are unread")
         equal(b"descriptors" in first.recv(65536), True, "they are still there")
         equal(first.recv(1), b"", "and then the end")
-        eventually(lambda: gets_many(world.porterd, user), "more when they have been read")
+        eventually(lambda: gets_many(world.porterd, USER), "more when they have been read")
         first.close()
 
         # One who leaves has taken all that it ever will.
-        with connect_as(world.porterd, user) as second:
+        with connect_as(world.porterd, USER) as second:
             ask_for_many(second)
             equal(b"descriptors" in answer_left_unread(second), True, "unread once more")
             second.sendall(b"nonsense\0")
-        eventually(lambda: gets_many(world.porterd, user), "more when its client has left")
+        eventually(lambda: gets_many(world.porterd, USER), "more when its client has left")
         eventually(lambda: world.porterd.fds() < 10, "nothing is kept of them")
 
 
 @test
 def one_request_leaves_others_room_in_each_worker():
     """A quarter of what a worker may have would be less than one request can ask for; all of it would be no more."""
-    if ME != 0:
-        raise Skip("only root can be two users")
+    only_root()
     with so_many_descriptors(2048):
         world = World(f"[a]\nPath={{d}}/a\nAccess=read-write\nAllowUser={A} {B}\n", settings="Workers=2\n")
     with world:
@@ -401,11 +369,8 @@ def one_request_leaves_others_room_in_each_worker():
 
 def flood(sends):
     only_root()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < floods.FLOOD + 100:
-        raise Skip(f"{floods.FLOOD} connections need as many descriptors, and there are {hard}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Configured({}) as program:
+    most = max(floods.FLOOD + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    with so_many_descriptors(most), Configured({}) as program:
         _, kept = floods.in_floods(
             lambda: floods.Flood(program.path, A, sends, int(3 * PATIENCE)),
             lambda: floods.p99(lambda: connect_as(program, B), 500 if WRAPPER else 2000),

@@ -3,7 +3,6 @@
 """The whole opener: whom it answers what, and that nobody keeps it from the others."""
 
 import os
-import resource
 import socket
 import tempfile
 import time
@@ -170,16 +169,15 @@ def without_descriptors_new_connections_wait():
         accepted, _end = opener.client()
         equal(ask(early, request(OPEN, ["key"]), accepted)["result"], OK)
         pid = opener.process.pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
-        with opener.connect() as late:
+        with so_many_descriptors(3, pid):
+            late = opener.connect()
             send(late, request(OPEN, ["key"]), accepted)
             opener.says("New connections wait: Too many open files")
             time.sleep(0.5)
             ticks = [int(open(f"/proc/{pid}/stat").read().split()[field]) for field in (13, 14)]
             if sum(ticks) > 20:
                 raise AssertionError(f"waiting took {ticks} ticks")
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        with late:
             equal(receive(late)["result"], OK)
         equal(opener.stop(), 0)
         equal(opener.said.count("New connections wait"), 1, "complaints")
@@ -190,12 +188,9 @@ def without_descriptors_a_request_is_answered_at_once():
     with some_file() as file, Opener(grant("key", file.name)) as opener, opener.connect() as porterd:
         accepted, _end = opener.client()
         equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], OK)
-        pid = opener.process.pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
-        reply = ask(porterd, request(OPEN, ["key"], serial=4711), accepted)
+        with so_many_descriptors(3, opener.process.pid):
+            reply = ask(porterd, request(OPEN, ["key"], serial=4711), accepted)
         equal((reply["result"], reply["serial"], reply["operation"]), (BUSY, 4711, OPEN))
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         equal(ask(porterd, request(OPEN, ["key"]), accepted)["result"], OK)
 
 

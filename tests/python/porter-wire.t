@@ -3,7 +3,6 @@
 """The Python module against a service that does not keep to its interface, and what the wire may do."""
 
 import errno
-import resource
 import time
 
 from fixture import *
@@ -302,13 +301,9 @@ def descriptors_that_find_no_room_are_not_half_taken():
             ready.wait(PATIENCE)
             lowest = os.dup(0)
             os.close(lowest)
-            saved = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, saved[1]))
-            try:
+            with so_many_descriptors(lowest + 2):
                 go.set()
                 error = raises(porter.ProtocolError, getattr(connection, verb), argument)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, saved)
             equal(error.errno, errno.EBADMSG)
             equal(raises(porter.ConnectionError, connection.whoami).errno, errno.ENOTCONN)
 

@@ -70,8 +70,8 @@ static void entry_parse(struct entry *entry)
 				size |= (uint64_t)(unsigned char)stop[1 + n] << (8 * n);
 			ck_assert_uint_lt(size, (size_t)(end - stop - 9));
 			entry->fields[i].value = stop + 9;
-			entry->fields[i].size = size;
-			stop = stop + 9 + size;
+			entry->fields[i].size = (size_t)size;
+			stop = stop + 9 + entry->fields[i].size;
 			ck_assert_int_eq(*stop, '\n');
 		}
 		at = stop + 1;

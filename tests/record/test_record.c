@@ -37,16 +37,30 @@ static const struct {
 	{ "\x1b[31m", 5 },
 };
 
-START_TEST(values_arrive_as_they_are)
-{
-	static const char *const parts[] = { NULL, "a", "", "\n", NULL, "b" };
-	struct recorder *recorder;
-	struct journal journal;
-	struct entry *entry;
+static struct journal journal;
+static struct recorder *recorder;
+static size_t fds_before;
 
+static void setup(void)
+{
+	fds_before = unit_count_fds();
 	journal_new(&journal);
 	journal_start(&journal);
 	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
+}
+
+/* Nothing is left of either. */
+static void teardown(void)
+{
+	recorder = recorder_free(recorder);
+	journal_remove(&journal);
+	ck_assert_uint_eq(unit_count_fds(), fds_before);
+}
+
+START_TEST(values_arrive_as_they_are)
+{
+	static const char *const parts[] = { NULL, "a", "", "\n", NULL, "b" };
+	struct entry *entry;
 
 	record_begin(recorder, LOG_NOTICE, MESSAGE_ID_GRANTED);
 	record_field(recorder, "MESSAGE", "hello");
@@ -76,21 +90,13 @@ START_TEST(values_arrive_as_they_are)
 	entry_free(entry);
 
 	ck_assert(!journal_read(&journal, &entry));
-	recorder_free(recorder);
-	journal_remove(&journal);
 }
 END_TEST
 
 START_TEST(records_are_numbered)
 {
-	size_t before = unit_count_fds();
-	struct recorder *recorder;
-	struct journal journal;
 	struct entry *entry;
 
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	ck_assert_uint_eq(recorder_counts(recorder).sequence, 0);
 	for (uint64_t n = 1; n <= 30; n++) {
 		record_message(recorder, LOG_INFO, "number %d", (int)n);
@@ -103,9 +109,6 @@ START_TEST(records_are_numbered)
 	ck_assert_uint_eq(recorder_counts(recorder).dropped, 0);
 	ck_assert(recorder_flush(recorder));
 	ck_assert(!journal_read(&journal, &entry));
-	recorder_free(recorder);
-	journal_remove(&journal);
-	ck_assert_uint_eq(unit_count_fds(), before);
 }
 END_TEST
 
@@ -114,15 +117,10 @@ START_TEST(values_are_bounded)
 	const char *parts[] = { "v", NULL, "v" };
 	size_t size = RECORD_VALUE_MAX + 1000;
 	char *value = malloc(size);
-	struct recorder *recorder;
-	struct journal journal;
 	struct entry *entry;
 
 	memset(value, 'v', size - 1);
 	value[size - 1] = '\0';
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	record_begin(recorder, LOG_INFO, NULL);
 	record_field(recorder, "A", value);
 	record_bytes(recorder, "B", value, RECORD_VALUE_MAX);
@@ -142,8 +140,6 @@ START_TEST(values_are_bounded)
 	value[10] = '\n';
 	entry_assert_field(entry, "D", value, RECORD_VALUE_MAX);
 	entry_free(entry);
-	recorder_free(recorder);
-	journal_remove(&journal);
 	free(value);
 }
 END_TEST
@@ -152,15 +148,10 @@ END_TEST
 START_TEST(held_records_come_together_in_their_order)
 {
 	size_t n_values = sockopt_packet_max() / RECORD_VALUE_MAX + 2;
-	struct recorder *recorder;
 	char value[RECORD_VALUE_MAX];
-	struct journal journal;
 	struct entry *entry;
 
 	memset(value, 'v', sizeof(value));
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	record_hold(recorder);
 	for (int n = 1; n <= 3; n++)
 		record_message(recorder, LOG_INFO, "number %d", n);
@@ -185,22 +176,15 @@ START_TEST(held_records_come_together_in_their_order)
 	record_hold(recorder);
 	record_release(recorder);
 	ck_assert(!journal_read(&journal, &entry));
-	recorder_free(recorder);
-	journal_remove(&journal);
 }
 END_TEST
 
 START_TEST(held_records_that_find_no_room_are_counted)
 {
 	enum { HELD = 2000 };
-	struct recorder *recorder;
-	struct journal journal;
 	struct entry *entry;
 	uint64_t came = 0, dropped;
 
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	record_hold(recorder);
 	for (int n = 0; n < HELD; n++)
 		record_message(recorder, LOG_INFO, "held");
@@ -218,8 +202,6 @@ START_TEST(held_records_that_find_no_room_are_counted)
 	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), dropped);
 	ck_assert_uint_eq(entry_number(entry, "PORTERD_SEQUENCE"), HELD + 1);
 	entry_free(entry);
-	recorder_free(recorder);
-	journal_remove(&journal);
 }
 END_TEST
 
@@ -233,15 +215,9 @@ static double seconds(void)
 
 START_TEST(a_full_journal_drops_and_tells)
 {
-	struct recorder *recorder;
-	struct journal journal;
 	struct entry *entry;
 	uint64_t sent = 0, dropped = 0, n = 0;
 	double begin, longest = 0;
-
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 
 	/* Nobody reads: whatever the queue's length is here, it is full some time. */
 	while (dropped < 500) {
@@ -288,18 +264,16 @@ START_TEST(a_full_journal_drops_and_tells)
 	entry_free(entry);
 	ck_assert(!journal_read(&journal, &entry));
 	ck_assert_uint_eq(recorder_counts(recorder).dropped, dropped);
-	recorder_free(recorder);
-	journal_remove(&journal);
 }
 END_TEST
 
 START_TEST(an_absent_journal_may_come_back)
 {
-	struct recorder *recorder;
-	struct journal journal;
 	struct entry *entry;
 
-	journal_new(&journal);
+	/* Not there yet when the recorder is made. */
+	journal_stop(&journal);
+	recorder_free(recorder);
 	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	for (int i = 0; i < 2; i++) {
 		record_begin(recorder, LOG_INFO, NULL);
@@ -327,32 +301,25 @@ START_TEST(an_absent_journal_may_come_back)
 	ck_assert_uint_eq(entry_number(entry, "PORTERD_DROPPED"), 1);
 	entry_free(entry);
 	ck_assert_uint_eq(recorder_counts(recorder).dropped, 3);
-	recorder_free(recorder);
-	journal_remove(&journal);
 }
 END_TEST
 
 START_TEST(a_large_record_comes_sealed)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
-	size_t before = unit_count_fds(), n_values = sockopt_packet_max() / RECORD_VALUE_MAX + 2;
-	struct recorder *recorder;
+	size_t n_values = sockopt_packet_max() / RECORD_VALUE_MAX + 2;
 	char value[RECORD_VALUE_MAX];
-	struct journal journal;
 	struct entry *entry;
 
 	memset(value, 'v', sizeof(value));
 	value[100] = '\n';
 	ck_assert_uint_lt(n_values + 4, FIELDS_MAX);
-	journal_new(&journal);
-	journal_start(&journal);
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", journal.path), 0);
 	record_begin(recorder, LOG_INFO, NULL);
 	for (size_t i = 0; i < n_values; i++)
 		record_bytes(recorder, "V", value, sizeof(value));
 	record_field(recorder, "MESSAGE", "large");
 	ck_assert(record_submit(recorder));
-	ck_assert_uint_eq(unit_count_fds(), before + 2);
+	ck_assert_uint_eq(unit_count_fds(), fds_before + 2);
 
 	ck_assert(journal_read(&journal, &entry));
 	ck_assert(entry->by_memfd);
@@ -371,21 +338,18 @@ START_TEST(a_large_record_comes_sealed)
 	ck_assert(!entry->by_memfd);
 	entry_assert_text(entry, "MESSAGE", "small");
 	entry_free(entry);
-	recorder_free(recorder);
-	journal_remove(&journal);
-	ck_assert_uint_eq(unit_count_fds(), before);
 }
 END_TEST
 
 START_TEST(wrong_addresses_are_errors)
 {
 	char path[200];
-	struct recorder *recorder = NULL;
+	struct recorder *none = NULL;
 
 	memset(path, 'p', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
-	ck_assert_int_eq(recorder_new_journal(&recorder, "unit-test", path), -ENAMETOOLONG);
-	ck_assert_ptr_null(recorder);
+	ck_assert_int_eq(recorder_new_journal(&none, "unit-test", path), -ENAMETOOLONG);
+	ck_assert_ptr_null(none);
 	ck_assert_ptr_null(recorder_free(NULL));
 }
 END_TEST
@@ -405,5 +369,5 @@ int main(void)
 		{ 0 },
 	};
 
-	return unit_run("record", tests, &(struct unit_around){ .seconds = 60 });
+	return unit_run("record", tests, &(struct unit_around){ .setup = setup, .teardown = teardown, .seconds = 60 });
 }

@@ -11,12 +11,19 @@
 
 #include "kernel/sockio.h"
 
+/* Of 32-bit architectures: time of 64 bits, as everything here has it. */
+#ifdef SYS_clock_gettime64
+#define CLOCK_GETTIME SYS_clock_gettime64
+#else
+#define CLOCK_GETTIME SYS_clock_gettime
+#endif
+
 /* Stands in for libc's: time that passes at once. */
 time_t later;
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
-	int r = (int)syscall(SYS_clock_gettime, clock, ret);
+	int r = (int)syscall(CLOCK_GETTIME, clock, ret);
 
 	if (r == 0 && clock == CLOCK_MONOTONIC)
 		ret->tv_sec += later;

@@ -8,6 +8,7 @@ Nothing here is shared with the product, so that both must agree on the document
 """
 
 import array
+import contextlib
 import json
 import os
 import socket
@@ -89,6 +90,17 @@ class Varlink:
 def call(method, parameters=None, path=VARLINK):
     with Varlink(path) as varlink:
         return varlink.call(method, parameters)
+
+
+@contextlib.contextmanager
+def acting_as(uid):
+    """Who connects meanwhile is this user to the kernel, whoever uses the connection then."""
+    before = os.geteuid()
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def connect(path, kind=socket.SOCK_STREAM, seconds=SECONDS):

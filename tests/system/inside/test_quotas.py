@@ -26,11 +26,8 @@ def connections():
 
 
 def connect_as(uid):
-    os.seteuid(uid)
-    try:
+    with client.acting_as(uid):
         return client.connect(ECHO)
-    finally:
-        os.seteuid(0)
 
 
 def flood(sends):
@@ -66,13 +63,9 @@ def a_byte_a_second_on_each_leaves_others_served():
 def opens(uid):
     """Median and 99th percentile of how long it takes to open a file, to a client of this user who stays."""
     times, end = [], time.monotonic() + SECONDS
-    os.seteuid(uid)
-    try:
-        with client.Varlink() as varlink:
-            while len(times) < OPENS and time.monotonic() < end:
-                times.append(timed(lambda: varlink.open("key").close()))
-    finally:
-        os.seteuid(0)
+    with client.acting_as(uid), client.Varlink() as varlink:
+        while len(times) < OPENS and time.monotonic() < end:
+            times.append(timed(lambda: varlink.open("key").close()))
     times.sort()
     return times[len(times) // 2], times[len(times) * 99 // 100]
 
@@ -85,12 +78,8 @@ def alone_takes(uid, names):
             os.close(fd)
         varlink.fds = []
 
-    os.seteuid(uid)
-    try:
-        with client.Varlink() as varlink:
-            return sorted(timed(lambda: ask(varlink)) for _ in range(50))[25]
-    finally:
-        os.seteuid(0)
+    with client.acting_as(uid), client.Varlink() as varlink:
+        return sorted(timed(lambda: ask(varlink)) for _ in range(50))[25]
 
 
 def beside(load, uid, granted):
@@ -158,11 +147,8 @@ def processes_of_one_client_each_are_counted_for_their_user():
 
     def served(uid, path):
         """A client who is served, or None."""
-        os.seteuid(uid)
-        try:
+        with client.acting_as(uid):
             one = client.connect(path)
-        finally:
-            os.seteuid(0)
         try:
             if path == client.ISOLATED:
                 one.sendall(b'{"method":"io.porterd.Credentials.Get"}\0')

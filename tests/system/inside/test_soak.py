@@ -40,11 +40,8 @@ def comes_alone(turn):
 
 def as_other():
     """A connection of that user's, whoever uses it."""
-    os.seteuid(pwd.getpwnam(OTHER).pw_uid)
-    try:
+    with client.acting_as(pwd.getpwnam(OTHER).pw_uid):
         return client.Varlink()
-    finally:
-        os.seteuid(0)
 
 
 def makes(turn):
