@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <linux/sockios.h>
+#include <linux/un.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
@@ -146,6 +147,13 @@ int sockopt_cookie(int fd, uint64_t *ret)
 	socklen_t size = sizeof(*ret);
 
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &size) < 0 ? -errno : 0;
+}
+
+int sockopt_bound_file(int fd)
+{
+	int file = ioctl(fd, SIOCUNIXFILE);
+
+	return file < 0 ? -errno : file;
 }
 
 int sockopt_limit_sending(int fd, uint64_t usec)

@@ -70,6 +70,12 @@ bool sockopt_all_read(int fd);
 /* The number that the kernel gave this socket, and no other since it was booted. */
 int sockopt_cookie(int fd, uint64_t *ret);
 
+/* Pins the file that an AF_UNIX socket is bound to; one that was accepted has the file of the socket that listened. The
+ * kernel goes by the inode, not by a path. Returns an O_PATH fd, the caller's, or -errno: -ENOENT without a file (an
+ * abstract address, or none), -EPERM without CAP_NET_ADMIN where the socket's network namespace belongs, -ENOTTY before
+ * Linux 4.11. */
+int sockopt_bound_file(int fd);
+
 /* Lets a blocking send wait for room no longer than this: then it ends with -EAGAIN, or with a part sent. */
 int sockopt_limit_sending(int fd, uint64_t usec);
 

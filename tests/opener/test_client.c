@@ -3,10 +3,12 @@
  * The client behind a request: which descriptors stand for one, and which only seem to.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "kernel/sockopt.h"
 #include "request_fixture.h"
 
 /* Everything but the accepted end of a client's stream connection. Most of these would tell the credentials of
@@ -75,7 +77,8 @@ START_TEST(wrong_kinds_of_fds)
 }
 END_TEST
 
-/* A connecting end with an address looks like an accepted one, but for its peer's address. */
+/* A connecting end with an address looks like an accepted one. Where it is not said which sockets are porterd's, only its
+ * peer's address is left to tell. */
 START_TEST(bound_clients)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -125,10 +128,6 @@ static void pass_credentials(int fd)
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
 }
 
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#endif
-
 static void pass_pidfd(int fd)
 {
 	const int on = 1;
@@ -175,42 +174,111 @@ static void bind_to_a_path(int fd)
 	bind_to(fd, fixture_path("client"), strlen(fixture_path("client")) + 1);
 }
 
-static const struct {
-	void (*prepare)(int fd);
-	bool served;
-} bindings[] = {
-	{ pass_credentials, true },
-	{ pass_pidfd, true },
-	{ bind_automatically, true },
-	{ bind_like_that, true },
-	{ bind_to_a_name, false },
-	{ bind_to_a_longer_name, false },
-	{ bind_to_other_digits, false },
-	{ bind_to_a_path, false },
+static void (*const bindings[])(int fd) = {
+	pass_credentials,   pass_pidfd,		   bind_automatically,	 bind_like_that,
+	bind_to_a_name,	    bind_to_a_longer_name, bind_to_other_digits, bind_to_a_path,
 };
 
-/* What the kernel binds by itself is served where the accepted end has the path of porterd's socket, and nowhere else; and
- * the connecting end never is. */
-START_TEST(clients_that_the_kernel_bound)
+static void need_files_of_sockets(void)
 {
-	const char *const here[] = { fixture_path("listener"), NULL }, *const elsewhere[] = { fixture_path("other"), NULL };
+	int file = sockopt_bound_file(accepted);
+
+	if (file == -EPERM || file == -ENOTTY)
+		unit_skip("the kernel does not tell this user what a socket is bound to");
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(fcntl(file, F_GETFD), FD_CLOEXEC);
+	(void)close(file);
+}
+
+/* Whoever chose a client's name, it is served where its connection is bound to the file of porterd's socket, and nowhere
+ * else; and the connecting end never is. */
+START_TEST(clients_with_a_name)
+{
+	char path[PATH_MAX], other[PATH_MAX];
+	const char *const here[] = { path, NULL }, *const elsewhere[] = { other, NULL };
 	int ends[2];
 
+	(void)snprintf(path, sizeof(path), "%s", fixture_path("listener"));
+	(void)snprintf(other, sizeof(other), "%s", fixture_path("other"));
+	need_files_of_sockets();
 	load_three();
-	connect_as(bindings[_i].prepare, ends);
-	start(OPENER_LIST);
+	connect_as(bindings[_i], ends);
+	start(OPENER_OPEN);
+	add("one");
 	service.sockets = here;
-	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]),
-			 bindings[_i].served ? OPENER_OK : OPENER_NOT_PERMITTED);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_OK);
+	start(OPENER_LIST);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_OK);
 	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
 	service.sockets = elsewhere;
 	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_NOT_PERMITTED);
 	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
 	/* Anywhere, as where the opener has sockets of its own to try. */
 	service.sockets = NULL;
-	if (bindings[_i].prepare != pass_pidfd)
+	if (bindings[_i] != pass_pidfd)
 		ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_NOT_PERMITTED);
 	ck_assert_int_ne(serve_with((ssize_t)packet_size(), ends[0]), OPENER_OK);
+}
+END_TEST
+
+/* Options that are set later bind nothing. */
+START_TEST(clients_that_stay_nameless)
+{
+	const char *const here[] = { fixture_path("listener"), NULL };
+
+	load_three();
+	service.sockets = here;
+	pass_credentials(client);
+	pass_pidfd(client);
+	ck_assert_int_eq(send(client, "x", 1, 0), 1);
+	start(OPENER_LIST);
+	ck_assert_int_eq(serve(), OPENER_OK);
+	service.sockets = NULL;
+	forget_clients();
+	ck_assert_int_eq(serve(), OPENER_OK);
+}
+END_TEST
+
+/* What the kernel does not tell of it is not guessed: abstract addresses have no file. */
+START_TEST(clients_with_a_name_at_an_abstract_address)
+{
+	static const char name[] = "\0porterd-test-abstract";
+	static const char *const here[] = { "@porterd-test-abstract", NULL };
+	int ends[2];
+
+	load_three();
+	(void)close(listener);
+	listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	bind_to(listener, name, sizeof(name) - 1);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	service.sockets = here;
+	connect_as(pass_credentials, ends);
+	start(OPENER_LIST);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_NOT_PERMITTED);
+	ck_assert_ptr_nonnull(strstr(text(), "is bound to an address"));
+}
+END_TEST
+
+/* The socket unit was stopped, or another has its place, and the connection is still there. */
+START_TEST(the_listening_socket_is_gone)
+{
+	char path[PATH_MAX];
+	const char *const here[] = { path, NULL };
+	int ends[2];
+
+	need_files_of_sockets();
+	if (getuid() != 0)
+		unit_skip("the listening socket must have been root's");
+	load_three();
+	(void)snprintf(path, sizeof(path), "%s", fixture_path("listener"));
+	service.sockets = here;
+	connect_as(pass_credentials, ends);
+	start(OPENER_LIST);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_OK);
+	forget_clients();
+	(void)fixture_listen("listener", SOCK_STREAM);
+	ck_assert_int_eq(serve_with((ssize_t)packet_size(), ends[1]), OPENER_OK);
 }
 END_TEST
 
@@ -341,7 +409,10 @@ int main(void)
 	const struct unit_test tests[] = {
 		UNIT_LOOP(wrong_kinds_of_fds, 13),
 		UNIT_TEST(bound_clients),
-		UNIT_LOOP(clients_that_the_kernel_bound, ELEMENTSOF(bindings)),
+		UNIT_LOOP(clients_with_a_name, ELEMENTSOF(bindings)),
+		UNIT_TEST(clients_that_stay_nameless),
+		UNIT_TEST(clients_with_a_name_at_an_abstract_address),
+		UNIT_TEST(the_listening_socket_is_gone),
 		UNIT_LOOP(listeners_that_the_kernel_bound, 3),
 		UNIT_TEST(other_sockets),
 		UNIT_TEST(a_socket_whose_name_goes_on),

@@ -3,11 +3,17 @@
  * A porterd that is somebody else's now, and what it can hand to the opener as a client: sockets of its own, and some
  * that others were so kind to lend it.
  */
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 #include "kernel/sockio.h"
+#include "kernel/sockopt.h"
 #include "tests/opener/request_fixture.h"
 
 #define STRANGER 12
@@ -188,6 +194,230 @@ START_TEST(a_pair_whose_maker_left)
 }
 END_TEST
 
+/* porterd's own path, and a socket of that name which is somewhere else: moved away here, in a mount namespace of
+ * somebody's own there. */
+static char own_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+static const char *const own_sockets[] = { own_path, NULL };
+
+static int bind_by_that_name(int fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", own_path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	if (getuid() == 0)
+		ck_assert_int_eq(lchown(own_path, STRANGER, STRANGER), 0);
+	ck_assert_int_eq(rename(own_path, fixture_path("elsewhere")), 0);
+	return fd;
+}
+
+static int stream(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void set_passcred(int fd)
+{
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)), 0);
+}
+
+/* Somebody's listening socket, of a name as the kernel or a program has chosen it. */
+static int listen_at(const char *name, socklen_t size, struct sockaddr_un *address, socklen_t *ret_size)
+{
+	int fd = stream();
+
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (size > 0)
+		memcpy(address->sun_path, name, size);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)address, (socklen_t)(sizeof(sa_family_t) + size)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	*ret_size = sizeof(*address);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)address, ret_size), 0);
+	return fd;
+}
+
+/* The end that is connecting there. */
+static int connect_by_that_name(const char *name, socklen_t size)
+{
+	struct sockaddr_un address;
+	socklen_t length;
+	int fd = bind_by_that_name(stream());
+
+	(void)listen_at(name, size, &address, &length);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, length), 0);
+	return fd;
+}
+
+static int to_an_autobound_listener(void)
+{
+	return connect_by_that_name(NULL, 0);
+}
+
+static int to_a_listener_of_such_a_name(void)
+{
+	return connect_by_that_name("\0abcde", 6);
+}
+
+static int to_a_listener_of_a_path(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = bind_by_that_name(stream());
+
+	(void)fixture_listen("other", SOCK_STREAM);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture_path("other"));
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static int pair_half_bound(void)
+{
+	return bind_by_that_name(make_pair());
+}
+
+static int pair_bound(void)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(bind(pair[1], &(struct sockaddr){ .sa_family = AF_UNIX }, sizeof(sa_family_t)), 0);
+	return bind_by_that_name(pair[0]);
+}
+
+/* Somebody could be made to connect to it, with and without a name. */
+static int accept_there(bool named)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = bind_by_that_name(stream()), end = stream();
+
+	ck_assert_int_eq(listen(fd, 1), 0);
+	if (named)
+		set_passcred(end);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture_path("elsewhere"));
+	ck_assert_int_eq(connect(end, (struct sockaddr *)&address, sizeof(address)), 0);
+	return accept(fd, NULL, NULL);
+}
+
+static int accepted_elsewhere(void)
+{
+	return accept_there(false);
+}
+
+static int accepted_elsewhere_of_a_named(void)
+{
+	return accept_there(true);
+}
+
+static int (*const forgeries[])(void) = {
+	to_an_autobound_listener,
+	to_a_listener_of_such_a_name,
+	to_a_listener_of_a_path,
+	pair_bound,
+	accepted_elsewhere_of_a_named,
+	/* Their peers have no name, so without the file they look like any client. */
+	pair_half_bound,
+	accepted_elsewhere,
+};
+#define FORGERIES_NAMED 5
+
+static bool tells_files(void)
+{
+	int file = sockopt_bound_file(accepted);
+
+	fd_close(file);
+	return file >= 0;
+}
+
+static int forge(size_t i)
+{
+	int fd;
+
+	(void)snprintf(own_path, sizeof(own_path), "%s", fixture_path("io.porterd"));
+	service.sockets = own_sockets;
+	fd = forgeries[i]();
+	(void)fixture_listen("io.porterd", SOCK_STREAM);
+	return fd;
+}
+
+START_TEST(another_socket_of_that_name)
+{
+	int fd;
+
+	if (!tells_files())
+		unit_skip("the kernel does not tell this user what a socket is bound to");
+	fd = forge((size_t)_i);
+	ck_assert_int_eq(ask("one", fd), OPENER_NOT_PERMITTED);
+	ck_assert_str_eq(text(), "the client is connected to another socket that was bound by the name of porterd's");
+	ck_field(record(), "PORTERD_RESULT=refused");
+
+	/* Also when nothing is left of its file, or of porterd's. */
+	ck_assert_int_eq(unlink(fixture_path("elsewhere")), 0);
+	ck_assert_int_eq(ask("one", fd), OPENER_NOT_PERMITTED);
+	ck_assert_int_eq(unlink(own_path), 0);
+	ck_assert_int_eq(ask("one", fd), OPENER_NOT_PERMITTED);
+}
+END_TEST
+
+/* Of root's, even: as a container's root makes it. */
+START_TEST(a_socket_of_another_file_system)
+{
+	const char *door = fixture_path("door");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(address);
+	int fd;
+
+	if (!tells_files() || unshare(CLONE_NEWNS) < 0)
+		unit_skip("this user has no mount namespaces");
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mkdir(door, 0755), 0);
+	ck_assert_int_eq(mount("tmpfs", door, "tmpfs", 0, NULL), 0);
+	(void)snprintf(own_path, sizeof(own_path), "%s", fixture_path("door/io.porterd"));
+	service.sockets = own_sockets;
+	fd = fixture_listen("door/io.porterd", SOCK_STREAM);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(client = stream(), (struct sockaddr *)&address, size), 0);
+	fd = accept(fd, NULL, NULL);
+	ck_assert_int_eq(umount2(door, MNT_DETACH), 0);
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(ask("one", fd), OPENER_NOT_PERMITTED);
+		ck_assert_ptr_nonnull(strstr(text(), "another socket that was bound by the name of porterd's"));
+		if (i == 0)
+			(void)fixture_listen("door/io.porterd", SOCK_STREAM);
+	}
+}
+END_TEST
+
+static void set_capability(unsigned bit, bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	ck_assert_int_eq(syscall(SYS_capget, &header, data), 0);
+	data[bit / 32].effective &= ~(1U << bit % 32);
+	if (on)
+		data[bit / 32].effective |= 1U << bit % 32;
+	ck_assert_int_eq(syscall(SYS_capset, &header, data), 0);
+}
+
+/* As in a container without a network of its own: a peer that is bound could be anybody. */
+START_TEST(where_the_kernel_does_not_tell)
+{
+	bool told = tells_files();
+	enum opener_result result;
+	int fd;
+
+	fd = forge((size_t)_i);
+	if (told)
+		set_capability(CAP_NET_ADMIN, false);
+	ck_assert(!tells_files());
+	result = ask("one", fd);
+	if (told)
+		set_capability(CAP_NET_ADMIN, true);
+	ck_assert_int_eq(result, OPENER_NOT_PERMITTED);
+	ck_assert_str_eq(text(), "the client's socket is bound to an address, so it could as well be the listening end");
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_test tests[] = {
@@ -197,6 +427,9 @@ int main(void)
 		UNIT_TEST(a_bound_pair_that_another_user_lent),
 		UNIT_TEST(a_connection_that_another_user_accepted),
 		UNIT_TEST(a_pair_whose_maker_left),
+		UNIT_LOOP(another_socket_of_that_name, ELEMENTSOF(forgeries)),
+		UNIT_TEST(a_socket_of_another_file_system),
+		UNIT_LOOP(where_the_kernel_does_not_tell, FORGERIES_NAMED),
 		{ 0 },
 	};
 

@@ -2,6 +2,8 @@
 
     forger.py NAME KIND...     asks once with each KIND of socket for the file NAME
     forger.py --wait FILE ...  waits for that file to be there before
+    forger.py --lender UID ... has that user lend what some kinds need
+    forger.py --forge 1 ...    makes sockets by porterd's name in a mount namespace, as some kinds need
 
 Prints a line of JSON for each: the kind, the opener's result and text, how many descriptors came and whose pid it is
 that the kernel names. Started as root, it becomes user porterd before it connects to the opener."""
@@ -88,20 +90,93 @@ def lent_bound():
     return lent_pairs[1]
 
 
+def to_autobound_listener():
+    """Its own socket by porterd's name, at what somebody else listens on."""
+    return forged["to-autobound-listener"]
+
+
+def to_listener_of_such_a_name():
+    """The same, where a program has chosen the name."""
+    return forged["to-listener-of-such-a-name"]
+
+
+def bound_pair():
+    """Both ends have a name."""
+    return forged["bound-pair"]
+
+
+def accepted_elsewhere():
+    """Somebody else was made to connect to its own socket by porterd's name."""
+    return forged["accepted-elsewhere"]
+
+
+def accepted_elsewhere_with_name():
+    """With SO_PASSCRED."""
+    return forged["accepted-elsewhere-with-name"]
+
+
 own = []
 lent_pairs = []
+forged = {}
 KINDS = {function.__name__.replace("_", "-"): function
-         for function in (none, pair, connecting, connecting_bound, autobound, listener, packets, inherited, lent, lent_bound)}
+         for function in (none, pair, connecting, connecting_bound, autobound, listener, packets, inherited, lent, lent_bound,
+                          to_autobound_listener, to_listener_of_such_a_name, bound_pair, accepted_elsewhere,
+                          accepted_elsewhere_with_name)}
 
 
-def lend(uid):
-    """As that user would who is not root: what follows is not seen by others."""
+def as_porterd(function, *arguments):
+    os.seteuid(pwd.getpwnam("porterd").pw_uid)
+    try:
+        return function(*arguments)
+    finally:
+        os.seteuid(0)
+
+
+def bind_by_the_name(one):
+    """In a file system of this process's own; the file's path is free again then."""
+    one.bind(VARLINK)
+    os.rename(VARLINK, VARLINK + ".moved")
+    return one
+
+
+def forge():
+    """As any user in a user namespace of theirs could with a socket of porterd's: somebody else, root, listens and
+    connects."""
+    see_no_others()
+    for kind, name in (("to-autobound-listener", ""), ("to-listener-of-such-a-name", b"\0abcde")):
+        theirs = socket.socket(socket.AF_UNIX)
+        theirs.bind(name)
+        theirs.listen()
+        own.append(theirs)
+        forged[kind] = as_porterd(lambda: bind_by_the_name(socket.socket(socket.AF_UNIX)))
+        forged[kind].connect(theirs.getsockname())
+    ours, theirs = socket.socketpair()
+    theirs.bind("")
+    own.append(theirs)
+    forged["bound-pair"] = as_porterd(bind_by_the_name, ours)
+    for kind, option in (("accepted-elsewhere", 0), ("accepted-elsewhere-with-name", 1)):
+        waiting = as_porterd(lambda: bind_by_the_name(socket.socket(socket.AF_UNIX)))
+        waiting.listen()
+        theirs = socket.socket(socket.AF_UNIX)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, option)
+        theirs.connect(VARLINK + ".moved")
+        own.append(theirs)
+        forged[kind] = as_porterd(lambda one=waiting: one.accept()[0])
+
+
+def see_no_others():
+    """What follows in /run/porterd is not seen by others."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     if libc.mount(b"none", b"/", None, 0x44000, None) or libc.mount(b"tmpfs", b"/run/porterd", b"tmpfs", 0, None):
         raise OSError(ctypes.get_errno(), "mount")
     os.chmod("/run/porterd", 0o777)
+
+
+def lend(uid):
+    """As that user would who is not root."""
+    see_no_others()
     os.seteuid(uid)
     lent_pairs.append(socket.socketpair()[0])
     ours, theirs = socket.socketpair()
@@ -132,6 +207,8 @@ def main(arguments):
                 time.sleep(0.05)
         elif option == "--lender":
             lend(int(value))
+        elif option == "--forge":
+            forge()
     name, *kinds = arguments
     if os.getuid() == 0:
         porterd = pwd.getpwnam("porterd")

@@ -162,7 +162,7 @@ def a_file_is_created_with_its_mode():
 
 @test
 def other_peoples_files_and_directories():
-    # What the opener's one capability is for.
+    # What CAP_DAC_OVERRIDE is for.
     uid, gid = user("alice")
     secret("private", "of alice")
     (FILES / "home").mkdir(mode=0o700)

@@ -11,8 +11,8 @@ import time
 
 import client
 import forger
-from harness import (FILES, contains, cursor, drop_in, equal, grant, in_unit, journal, mount, policy, run, secret,
-                     state, systemctl, test, unit_file, unmount, wait_until)
+from harness import (FILES, contains, cursor, drop_in, equal, grant, in_unit, journal, mount, policy, raises, run,
+                     secret, state, systemctl, test, unit_file, unmount, wait_until)
 from test_credentials import user
 
 OK, NOT_PERMITTED, BAD_REQUEST = 0, 2, 8
@@ -41,20 +41,9 @@ def without_a_client_there_is_nothing():
     for kind in ("packets", "connecting"):
         refused(got[kind], BAD_REQUEST, "without a client's connected stream socket")
     equal(got["connecting-bound"]["uid"], 0, "whom the kernel names at the wrong end that it bound")
-    refused(got["connecting-bound"], NOT_PERMITTED, "is bound to an address")
-    refused(got["autobound"], NOT_PERMITTED, "is bound to an address")
-    refused(got["listener"], NOT_PERMITTED, "is not connected to a socket of porterd's")
+    for kind in ("connecting-bound", "autobound", "listener"):
+        refused(got[kind], NOT_PERMITTED, "is not connected to a socket of porterd's")
     refused(got["pair"], NOT_PERMITTED, "the client's user is not in AllowUser=")
-
-
-@test
-def a_client_that_the_kernel_bound_is_served():
-    """As libvarlink makes all of its: with credentials passed, from before it connects."""
-    policy(grant("key", secret("key"), "AllowUser=root"))
-    for option in (socket.SO_PASSCRED, 76):
-        with client.Varlink(prepare=lambda one: one.setsockopt(socket.SOL_SOCKET, option, 1)) as varlink:
-            equal(varlink.open("key").read(), b"secret\n")
-            equal([file["name"] for file in varlink.call("io.porterd.Files.List")["files"]], ["key"])
 
 
 @test
@@ -74,7 +63,77 @@ def with_a_pair_that_it_was_lent_it_is_nobody():
     equal([got[kind]["uid"] for kind in got], [STRANGER] * 2, "whom the kernel names")
     refused(got["lent"], BAD_REQUEST, "without a client's connected stream socket")
     refused(got["lent-bound"], BAD_REQUEST, "neither porterd nor the service manager has accepted")
-    refused(forge("--lender", 0, "key", "lent")["lent"], BAD_REQUEST, "without a client's connected stream socket")
+    roots = forge("--lender", 0, "key", "lent", "lent-bound")
+    refused(roots["lent"], BAD_REQUEST, "without a client's connected stream socket")
+    refused(roots["lent-bound"], NOT_PERMITTED, "another socket that was bound by the name of porterd's")
+
+
+FORGED = ("to-autobound-listener", "to-listener-of-such-a-name", "bound-pair", "accepted-elsewhere",
+          "accepted-elsewhere-with-name")
+
+
+@test
+def another_socket_of_that_name_is_nobody():
+    """Whether root listens, connects or has made a pair: what is bound elsewhere is not porterd's."""
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    got = forge("--forge", 1, "key", *FORGED)
+    equal([got[kind]["uid"] for kind in FORGED], [0] * len(FORGED), "whom the kernel names")
+    for kind in FORGED:
+        refused(got[kind], NOT_PERMITTED, "another socket that was bound by the name of porterd's")
+
+
+# --- clients that have a name --------------------------------------------------------------------
+
+SO_PASSPIDFD = 76
+
+
+def named_client(when, option):
+    """A client that the kernel has bound, or, if it asks for that late, has not."""
+    def prepare(one):
+        one.setsockopt(socket.SOL_SOCKET, option, 1)
+    varlink = client.Varlink(prepare=prepare if when == "early" else None)
+    if when == "late":
+        prepare(varlink.socket)
+    equal(varlink.socket.getsockname() != "", when == "early", "it has a name")
+    return varlink
+
+
+@test
+def a_client_that_the_kernel_bound_is_served():
+    """Every client of libvarlink's is one, and whoever wants to know who answers."""
+    policy(grant("key", secret("key", "of key"), "AllowUser=root"))
+    for option in (socket.SO_PASSCRED, SO_PASSPIDFD):
+        for when in ("early", "late"):
+            with named_client(when, option) as varlink:
+                files = varlink.call("io.porterd.Files.List")["files"]
+                equal([file["name"] for file in files], ["key"], f"{option} {when}")
+                with varlink.open("key") as file:
+                    equal(file.read(), b"of key", f"{option} {when}")
+
+
+@test
+def a_client_that_has_bound_itself():
+    policy(grant("key", secret("key", "of key"), "AllowUser=root"))
+    for name in (b"\0abcde", b"\0a client", str(FILES / "client")):
+        with client.Varlink(prepare=lambda one, name=name: one.bind(name)) as varlink, varlink.open("key") as file:
+            equal(file.read(), b"of key", name)
+
+
+@test
+def without_its_capability_the_opener_guesses_nothing():
+    """As in a container that has no network of its own: what has two names could be the listening end."""
+    policy(grant("key", secret("key"), "AllowUser=root"))
+    drop_in("porterd-opener.service", "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\n")
+    systemctl("restart", "porterd-opener.service")
+    named = [kind for kind in FORGED if kind != "accepted-elsewhere"]
+    got = forge("--forge", 1, "key", *named)
+    for kind in named:
+        refused(got[kind], NOT_PERMITTED, "is bound to an address")
+    with named_client("early", socket.SO_PASSCRED) as varlink:
+        equal(raises(client.VarlinkError, varlink.open, "key").name, "NotPermitted")
+        equal(raises(client.VarlinkError, varlink.call, "io.porterd.Files.List").name, "PermissionDenied")
+    with named_client("late", socket.SO_PASSCRED) as varlink:
+        varlink.open("key").close()
 
 
 @test
