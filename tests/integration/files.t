@@ -11,11 +11,6 @@ import stat
 from world import *
 
 
-def read(fd):
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
-
-
 @test
 def only_what_stays_the_same_is_answered_from_memory():
     with World(POLICY) as world:
@@ -34,8 +29,7 @@ def open_gives_the_content():
     with World(POLICY) as w:
         w.file("key", "secret")
         client = w.connect()
-        equal(client.call("io.porterd.Files.Open", {"file": "key"}), {"parameters": {"descriptor": 0}})
-        equal(read(client.fds.pop()), b"secret")
+        equal(read_all(client.open("key")), b"secret")
         if "granted" not in w.opener.log() and "opened" not in w.opener.log():
             raise AssertionError("no record of it")
 
@@ -45,8 +39,7 @@ def append_creates_and_appends():
     with World(POLICY) as w:
         client = w.connect()
         for text in (b"one\n", b"two\n"):
-            equal(client.call("io.porterd.Files.Open", {"file": "log"}), {"parameters": {"descriptor": 0}})
-            fd = client.fds.pop()
+            fd = client.open("log")
             os.write(fd, text)
             os.close(fd)
         path = os.path.join(w.directory, "log")
@@ -59,14 +52,13 @@ def a_copy_is_sealed():
     with World(POLICY) as w:
         w.file("copied", "copy")
         client = w.connect()
-        equal(client.call("io.porterd.Files.Open", {"file": "copied"}), {"parameters": {"descriptor": 0}})
-        fd = client.fds.pop()
+        fd = client.open("copied")
         try:
             os.write(os.open(f"/proc/self/fd/{fd}", os.O_RDWR), b"x")
             raise AssertionError("it could be written to")
         except PermissionError:
             pass
-        equal(read(fd), b"copy")
+        equal(read_all(fd), b"copy")
 
 
 @test
@@ -90,7 +82,7 @@ def open_many_is_all_or_nothing():
         client = w.connect()
         equal(client.call("io.porterd.Files.OpenMany", {"files": ["copied", "key", "copied"]}),
               {"parameters": {"descriptors": [0, 1, 2]}})
-        equal([read(fd) for fd in client.fds], [b"copy", b"secret", b"copy"])
+        equal([read_all(fd) for fd in client.fds], [b"copy", b"secret", b"copy"])
         client.fds = []
         reply = client.call("io.porterd.Files.OpenMany", {"files": ["key", "gone", "copied"]})
         equal(reply, {"error": "io.porterd.Files.FileMissing", "parameters": {"file": "gone"}})
@@ -135,7 +127,7 @@ def another_user_is_judged_as_himself():
             client = w.connect()
             first = client.call("io.porterd.Files.Open", {"file": "key"})
             second = client.call("io.porterd.Files.Open", {"file": "other"})
-            return [first.get("error"), second, read(client.fds.pop()).decode()]
+            return [first.get("error"), second, read_all(client.fds.pop()).decode()]
         equal(as_user(4242, 4242, [], ask),
               ["io.porterd.Files.NotPermitted", {"parameters": {"descriptor": 0}}, "theirs"])
 

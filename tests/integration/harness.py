@@ -406,6 +406,17 @@ class Varlink:
         self.send(method, parameters, **flags)
         return self.receive()
 
+    def open(self, name):
+        """The descriptor of a file, which is granted."""
+        equal(self.call("io.porterd.Files.Open", {"file": name}), {"parameters": {"descriptor": 0}}, f"open {name}")
+        return self.fds.pop()
+
+
+def read_all(fd):
+    """What a descriptor reads, which is closed then."""
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+
 
 def receive_fds(client, size=65536):
     fds = array.array("i")

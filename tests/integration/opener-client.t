@@ -107,11 +107,6 @@ def memfd(content):
     return fd
 
 
-def content(fd):
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
-
-
 def open_file(name="x"):
     return {"method": "io.porterd.Files.Open", "parameters": {"file": name}}
 
@@ -128,7 +123,7 @@ def open_hands_over_the_client_and_brings_the_descriptor():
         os.close(fd)
         equal(w.client.receive(), {"parameters": {"descriptor": 0}})
         equal(len(w.client.fds), 1, "descriptors")
-        equal(content(w.client.fds[0]), b"content")
+        equal(read_all(w.client.fds[0]), b"content")
 
 
 @test
@@ -143,7 +138,7 @@ def open_many_keeps_the_order():
             for fd in fds:
                 os.close(fd)
             equal(w.client.receive(), {"parameters": {"descriptors": list(range(count))}})
-            equal([content(fd) for fd in w.client.fds], [b"%d" % i for i in range(count)])
+            equal([read_all(fd) for fd in w.client.fds], [b"%d" % i for i in range(count)])
 
 
 @test
@@ -276,7 +271,7 @@ def answers_find_their_askers_in_any_order():
             os.close(fd)
         for number, client in enumerate(clients):
             equal(client.receive(), {"parameters": {"descriptor": 0}})
-            equal(content(client.fds[0]), b"f%d" % number, "whose descriptor it is")
+            equal(read_all(client.fds[0]), b"f%d" % number, "whose descriptor it is")
 
 
 @test
@@ -344,7 +339,7 @@ def pipelined_descriptors_come_with_the_first_byte_of_their_reply():
                     if "descriptor" in message["parameters"]:
                         equal(number, 0, "place in its read of a reply with a descriptor")
                         equal(len(fds), 1, "descriptors that came with it")
-                        got.append(content(fds.pop()).decode())
+                        got.append(read_all(fds.pop()).decode())
                     else:
                         got.append("plain")
                 equal(fds, [], "descriptors without a reply")
@@ -441,7 +436,7 @@ def sigterm_waits_for_the_answer():
         request.reply(fds=[fd])
         os.close(fd)
         equal(w.client.receive(), {"parameters": {"descriptor": 0}})
-        equal(content(w.client.fds[0]), b"content")
+        equal(read_all(w.client.fds[0]), b"content")
         equal(w.client.receive(), None, "the end")
         equal(w.program.wait(), 0, "exit status")
 

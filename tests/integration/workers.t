@@ -144,10 +144,7 @@ def files_come_from_each_worker():
 
         def open_in_each():
             for client in clients:
-                reply = client.call("io.porterd.Files.Open", {"file": "key"})
-                equal("parameters" in reply, True, str(reply))
-                with os.fdopen(client.fds.pop(), "rb") as file:
-                    equal(file.read(), b"the key")
+                equal(read_all(client.open("key")), b"the key")
         open_in_each()
         os.kill(pids[0], signal.SIGKILL)
         crew(world.porterd.process.pid)
