@@ -13,6 +13,7 @@ needs_of()
 	packages) ;;
 	source | trees) echo packages ;;
 	deb-* | readme | demo-* | booted-*) echo packages source trees ;;
+	arch-*) echo packages source trees ;;
 	units-* | confinement) echo packages source trees install ;;
 	lintian | hardening | piuparts | reprotest | cross-*) echo packages source trees deb-trixie ;;
 	system-* | autopkgtest-*) echo packages source trees "deb-${1#*-}" ;;
@@ -49,7 +50,7 @@ selected()
 
 # step NAME COMMAND...: COMMAND stops at its first error. Its tests are counted
 # from what it prints: summaries of automake's test runner; TAP of its own where the
-# name begins with system- or demo-, or is confinement or mutations; where it begins
+# name begins with system-, demo- or arch-, or is confinement or mutations; where it begins
 # with booted-, the last line of the tools/check inside; where it begins with
 # autopkgtest-, the summary of that. Where there is none of these, it is one test.
 step()
@@ -84,7 +85,7 @@ step()
 count_tests()
 {
 	case $1 in
-	system-* | demo-* | confinement | mutations)
+	system-* | demo-* | arch-* | confinement | mutations)
 		awk '/^ok .*# SKIP/ || /^1\.\.0 # SKIP/ { skipped++; next }
 			/^ok / { passed++ }
 			/^not ok / { failed++ }
