@@ -58,6 +58,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	daemon->ticking = false;
+	population->active = false;
 
 	unfinished |= opener_client_tick(daemon->services.opener);
 	unfinished |= patience_tick(&population->patience);
@@ -69,7 +70,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 		unfinished |= !daemon->told_ready;
 	}
 
-	/* Nothing has happened since the timer was armed. */
+	/* Otherwise nothing has happened since the timer was armed, and none of these has closed a connection. */
+	unfinished |= population->active;
 	population->active = unfinished;
 	if (!unfinished && population->n_connections == 0 && idle_usec > 0 && !daemon->single)
 		loop_arm(&daemon->loop, daemon->idle, idle_usec > TICK_USEC ? idle_usec - TICK_USEC : 0);
@@ -176,7 +178,8 @@ static void hand_over(struct daemon *daemon)
 	loop_arm(&daemon->loop, daemon->deadline, daemon->times.finish_usec);
 }
 
-/* Each once. One that is thawed may end another one, so that nobody but the first can be relied on to be in the list. */
+/* Each at least once, which is as good: to be ready for nothing changes nothing. One that is thawed may end another one, so
+ * nobody but the first can be relied on to be in the list. */
 static void thaw_connections(struct population *population)
 {
 	struct list *connections = &population->connections;

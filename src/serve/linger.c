@@ -14,6 +14,8 @@
 static void linger_ready(struct connection *connection, uint32_t events)
 {
 	(void)events;
+	/* The loop calls, so nobody has in hand what the protocol before has left. */
+	free(TAKE_POINTER(connection->late));
 	if (connection->population->closing || sockopt_all_read(connection->source.fd))
 		connection_end(connection);
 }
