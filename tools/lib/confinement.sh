@@ -85,7 +85,7 @@ inside_apparmor()
 			aa_rules "$profile" '^(network|mount|remount|umount|pivot_root|userns|change_profile)'
 	done
 	ok 'apparmor: porterd has no capability' same '' aa_rules "${names[0]}" '^capability'
-	ok 'apparmor: the opener has one capability' same 'capability dac_override,' \
+	ok 'apparmor: the opener has two capabilities' same $'capability dac_override,\ncapability net_admin,' \
 		aa_rules "${names[1]}" '^capability'
 	ok 'apparmor: nothing that is denied can be had through the doors' aa_denied_everywhere
 	ok 'apparmor: both enforce after the commands of the manual' aa_enforced "${names[@]}"
@@ -180,7 +180,7 @@ inside_selinux()
 	ok 'selinux: porterd has nothing of the policy' may_not porterd_t porterd_conf_t file open,read,write,append
 
 	ok 'selinux: porterd has no capability' same '' se_capabilities porterd_t
-	ok 'selinux: the opener has one capability' same dac_override se_capabilities porterd_opener_t
+	ok 'selinux: the opener has two capabilities' same 'dac_override net_admin' se_capabilities porterd_opener_t
 	for type in porterd_t porterd_opener_t; do
 		ok "selinux: $type executes no other program" se_executes_nothing "$type"
 		ok "selinux: systemd starts $type, with no new privileges too" may init_t "$type" process2 nnp_transition
