@@ -10,13 +10,19 @@
 
 struct opened opened;
 struct places places;
-static struct known_mount mount;
+static struct known_places known;
 
 void open_setup(void)
 {
 	fixture_setup();
 	opened_init(&opened);
-	places_init(&places, &mount);
+	places_init(&places, &known);
+}
+
+void open_forget(void)
+{
+	places_clear(&places);
+	known = (struct known_places){ 0 };
 }
 
 void open_teardown(void)
@@ -64,6 +70,11 @@ enum opener_result refused(const char *name, enum grant_access access, enum gran
 
 	grant.type = type;
 	return open_for(&grant, STRANGER);
+}
+
+bool own_files_are_safe(void)
+{
+	return geteuid() <= 999;
 }
 
 void ck_flags(int access, int append)
