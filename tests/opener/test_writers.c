@@ -129,6 +129,8 @@ START_TEST(root_is_an_exception)
 	struct grant grant = grant_of_file(STRANGER, TEAM, 0660);
 	struct identity client = fixture_client(0, 0);
 
+	/* No path is an excuse here. */
+	ck_assert_int_eq(chown(fixture_path("closed"), STRANGER, STRANGER), 0);
 	client.capabilities = ~UINT64_C(0);
 	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
 }
@@ -144,6 +146,15 @@ START_TEST(a_member_of_roots_group)
 	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_OK);
 	opened_clear(&opened);
 	client.has_groups = false;
+	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_UNSAFE_MODE);
+}
+END_TEST
+
+START_TEST(a_system_user_of_its_own)
+{
+	struct grant grant = grant_of_file(SYSTEM, SYSTEM, 0400);
+	struct identity client = fixture_client(SYSTEM, SYSTEM);
+
 	ck_assert_int_eq(open_grant(&grant, &client, &places, &opened), OPENER_UNSAFE_MODE);
 }
 END_TEST
@@ -166,6 +177,7 @@ int main(void)
 		UNIT_TEST(capabilities_past_the_mode),
 		UNIT_TEST(root_is_an_exception),
 		UNIT_TEST(a_member_of_roots_group),
+		UNIT_TEST(a_system_user_of_its_own),
 		UNIT_TEST(a_device_has_no_copy),
 		{ 0 },
 	};

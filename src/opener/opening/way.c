@@ -12,6 +12,7 @@
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/macro.h"
 #include "kernel/host.h"
@@ -21,7 +22,7 @@
 
 struct walk {
 	int directory; /* owned */
-	struct stat status; /* of it */
+	struct statx status; /* of it */
 	const char *within;
 	char rest[PATH_MAX]; /* to be looked up from there */
 	unsigned links;
@@ -36,21 +37,31 @@ static void add_user(struct way *way, uid_t uid)
 		way->choice = WAY_OF_MANY;
 }
 
+static int look(int fd, struct statx *ret)
+{
+	return statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, ret) < 0 ? -errno : 0;
+}
+
+static dev_t device_of(const struct statx *status)
+{
+	return makedev(status->stx_dev_major, status->stx_dev_minor);
+}
+
 /* Out of a sticky directory others move only what they own. Into it they move what they like, where the name is free:
  * a file without a right to it, but a directory only with the right to write in that, too, because its ".." changes. So
  * a directory that others can't write is there by its owner or this one's. A mount has an owner of its own. */
-static bool is_settled(const struct stat *directory, const struct stat *entry)
+static bool is_settled(const struct statx *directory, const struct statx *entry)
 {
-	return (directory->st_mode & S_ISVTX) && S_ISDIR(entry->st_mode) && (entry->st_mode & 022) == 0 &&
-	       entry->st_dev == directory->st_dev;
+	return (directory->stx_mode & S_ISVTX) && S_ISDIR(entry->stx_mode) && (entry->stx_mode & 022) == 0 &&
+	       device_of(entry) == device_of(directory);
 }
 
 /* An access control list that lets somebody write shows in the group bits, which are its mask. */
-static void add_directory(struct way *way, const struct stat *directory, const struct stat *entry)
+static void add_directory(struct way *way, const struct statx *directory, const struct statx *entry)
 {
-	if (directory->st_uid != 0)
-		add_user(way, directory->st_uid);
-	if ((directory->st_mode & 022) != 0 && !is_settled(directory, entry))
+	if (directory->stx_uid != 0)
+		add_user(way, directory->stx_uid);
+	if ((directory->stx_mode & 022) != 0 && !is_settled(directory, entry))
 		way->choice = WAY_OF_MANY;
 }
 
@@ -94,7 +105,7 @@ static int follow(struct walk *walk, int link)
 /* One component further: 1; 0: that was the last one; or -errno. */
 static int step(struct walk *walk)
 {
-	struct stat entry = { 0 };
+	struct statx entry = { 0 };
 	char name[NAME_MAX + 1];
 	_cleanup_close_ int next = -EBADF;
 	int r = next_name(walk, name);
@@ -104,19 +115,20 @@ static int step(struct walk *walk)
 	next = openat(walk->directory, name[0] ? name : ".", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (next < 0 && (errno != ENOENT || walk->rest[0] != '\0'))
 		return -errno;
-	if (next >= 0 && fstat(next, &entry) < 0)
-		return -errno;
+	r = next < 0 ? 0 : look(next, &entry);
+	if (r < 0)
+		return r;
 
 	/* Where ".." leads to nobody chooses but by moving the directory, which was looked at on the way to it. */
 	if (strcmp(name, "..") != 0)
 		add_directory(walk->way, &walk->status, &entry);
-	if (next >= 0 && S_ISLNK(entry.st_mode)) {
+	if (next >= 0 && S_ISLNK(entry.stx_mode)) {
 		r = follow(walk, next);
 		return r < 0 ? r : 1;
 	}
 	if (walk->rest[0] == '\0')
 		return 0;
-	if (!S_ISDIR(entry.st_mode))
+	if (!S_ISDIR(entry.stx_mode))
 		return -ENOTDIR;
 	fd_close(walk->directory);
 	walk->directory = TAKE_FD(next);
@@ -138,11 +150,13 @@ int way_look(const char *path, const char *within, struct way *ret)
 	walk.directory = host_pin("/", O_DIRECTORY, 0);
 	if (walk.directory < 0)
 		return walk.directory;
-	r = fstat(walk.directory, &walk.status) < 0 ? -errno : 1;
-	while (r > 0)
-		r = step(&walk);
-	ret->device = walk.status.st_dev;
-	ret->inode = walk.status.st_ino;
+	r = look(walk.directory, &walk.status);
+	if (r == 0)
+		do
+			r = step(&walk);
+		while (r > 0);
+	ret->device = device_of(&walk.status);
+	ret->inode = walk.status.stx_ino;
 	fd_close(walk.directory);
 	return r;
 }
