@@ -170,6 +170,21 @@ START_TEST(a_directory_that_was_moved_there)
 }
 END_TEST
 
+START_TEST(a_directory_that_was_moved_back)
+{
+	fixture_write("replaced/granted/file", "old", 0600);
+	ck_assert_int_eq(result_of("replaced/granted/file", NONE, NONE), OPENER_OK);
+	/* What root has put there since is what root means. */
+	ck_assert_int_eq(rename(fixture_path("replaced/granted"), fixture_path("replaced/before")), 0);
+	fixture_write("replaced/granted/file", "new", 0600);
+	ck_assert_int_eq(result_of("replaced/granted/file", NONE, NONE), OPENER_OK);
+	make_shared("replaced", 02775);
+	ck_assert_int_eq(rename_as(ALICE, "replaced/granted", "replaced/aside"), 0);
+	ck_assert_int_eq(rename_as(ALICE, "replaced/before", "replaced/granted"), 0);
+	ck_assert_int_eq(result_of("replaced/granted/file", NONE, NONE), OPENER_NOT_PERMITTED);
+}
+END_TEST
+
 /* What the rules for sticky directories are built on. */
 START_TEST(what_can_be_moved_into_a_sticky_directory)
 {
@@ -272,6 +287,7 @@ int main(void)
 		UNIT_LOOP(whose_file_it_may_be, ELEMENTSOF(rows)),
 		UNIT_TEST(a_file_that_was_moved_there),
 		UNIT_TEST(a_directory_that_was_moved_there),
+		UNIT_TEST(a_directory_that_was_moved_back),
 		UNIT_TEST(what_can_be_moved_into_a_sticky_directory),
 		UNIT_TEST(links_on_the_way),
 		UNIT_TEST(mounts_on_the_way),

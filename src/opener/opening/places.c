@@ -62,6 +62,16 @@ static int has_plain_modes(int fd, const struct statx *status, struct known_plac
 	return r;
 }
 
+/* One for each path, so that what it led to before is forgotten. */
+static struct known_place *find_slot(struct known_places *known, const char *path, size_t length)
+{
+	size_t number = 0;
+
+	for (size_t i = 0; i < length; i++)
+		number = number * 31 + (unsigned char)path[i];
+	return &known->places[number % ELEMENTSOF(known->places)];
+}
+
 /* What is to be remembered of a directory; false: it can't be told from others. */
 static bool describe(const char *path, size_t length, const struct statx *status, struct known_place *ret)
 {
@@ -80,7 +90,7 @@ static bool describe(const char *path, size_t length, const struct statx *status
 /* Is this directory, to which the beginning of the path leads, there by root's choice alone? 1, 0 or -errno. */
 static int is_put_by_root(const char *path, size_t length, const struct statx *status, struct known_places *known)
 {
-	struct known_place *entry = &known->places[status->stx_ino % ELEMENTSOF(known->places)], now;
+	struct known_place *entry = find_slot(known, path, length), now;
 	bool can_be_known = describe(path, length, status, &now);
 	struct way way;
 	int r;
