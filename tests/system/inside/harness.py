@@ -303,8 +303,8 @@ def command_name(process):
         return ""
 
 
-def reset():
-    """The state after installation: sockets listen, nothing runs, no policy, no drop-ins."""
+def clean():
+    """Nothing is left of what tests have written: policies, files, drop-ins, units."""
     shutil.rmtree(POLICIES, ignore_errors=True)
     shutil.rmtree(FILES, ignore_errors=True)
     for unit in RUNTIME_UNITS.glob("porterd*.d"):
@@ -313,6 +313,11 @@ def reset():
         if unit.is_file() and unit.read_text().startswith("# porterd-tests"):
             systemctl("stop", unit.name.replace("@.", "@*."), ok=False)
             unit.unlink()
+
+
+def reset():
+    """The state after installation: sockets listen, nothing runs, no policy, no drop-ins."""
+    clean()
     # Of four CPUs and more porterd would make several processes, and most tests look at the main one.
     if len(os.sched_getaffinity(0)) >= 4:
         (RUNTIME_UNITS / "porterd.service.d").mkdir(parents=True)
@@ -351,14 +356,14 @@ def run_now(number, name, function):
         function()
         verdict = "ok"
     except Skip as reason:
-        verdict, remark = "ok", f"SKIP {reason}, "
+        verdict, remark = "skip", f"SKIP {reason}, "
     except Exception:  # pylint: disable=broad-except
         verdict = "not ok"
         for line in traceback.format_exc().splitlines():
             print("#", line)
         explain(after)
-    print(f"{verdict} {number} - {name} # {remark}{time.monotonic() - started:.1f} s", flush=True)
-    return verdict == "ok"
+    print(f"{verdict.replace('skip', 'ok')} {number} - {name} # {remark}{time.monotonic() - started:.1f} s", flush=True)
+    return verdict
 
 
 def explain(after):
@@ -371,12 +376,17 @@ def explain(after):
 
 
 def main(patterns):
+    """Exit status: 0 some passed and none failed, 77 all were skipped, 1 otherwise."""
     chosen = [(name, function) for name, function in TESTS
               if not patterns or any(pattern in name for pattern in patterns)]
     print(f"1..{len(chosen)}", flush=True)
     os.umask(0o022)
-    passed = [run_one(number, *entry) for number, entry in enumerate(chosen, 1)]
-    return 0 if passed and all(passed) else 1
+    verdicts = {run_one(number, *entry) for number, entry in enumerate(chosen, 1)}
+    clean()
+    systemctl("daemon-reload")
+    if not verdicts or "not ok" in verdicts:
+        return 1
+    return 0 if "ok" in verdicts else 77
 
 
 if __name__ == "__main__":
