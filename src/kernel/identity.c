@@ -6,9 +6,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
-#include <sys/syscall.h>
 
 #include "base/macro.h"
 #include "kernel/host.h"
@@ -75,19 +73,6 @@ static int read_label(struct identity *identity, int socket_fd)
 	return identity->label ? 0 : -ENOMEM;
 }
 
-/* Of any process that has a number here, and asking for no right. */
-static void read_capabilities(struct identity *identity)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = identity->pid };
-	struct __user_cap_data_struct halves[_LINUX_CAPABILITY_U32S_3];
-
-	/* The number 0 would be this process itself. */
-	if (identity->pid <= 0 || syscall(SYS_capget, &header, halves) < 0)
-		return;
-	identity->capabilities = (uint64_t)halves[1].permitted << 32 | halves[0].permitted;
-	identity->known |= IDENTITY_CAPABILITIES;
-}
-
 /* PID 1 keeps a link for every running unit, whose target is the ID. */
 char *identity_invocation_id(const char *unit)
 {
@@ -140,7 +125,7 @@ int identity_read(struct identity *identity, int socket_fd, unsigned parts)
 	unsigned missing;
 	int r;
 
-	if (parts & (IDENTITY_UNIT | IDENTITY_CAPABILITIES))
+	if (parts & IDENTITY_UNIT)
 		parts |= IDENTITY_PROCESS | IDENTITY_CREDENTIALS;
 	missing = parts & ~identity->known;
 
@@ -166,8 +151,6 @@ int identity_read(struct identity *identity, int socket_fd, unsigned parts)
 			return r;
 		identity->known |= IDENTITY_LABEL;
 	}
-	if (missing & IDENTITY_CAPABILITIES)
-		read_capabilities(identity);
 	if (missing & IDENTITY_UNIT)
 		return identity_read_unit(identity);
 	return 0;

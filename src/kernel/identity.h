@@ -9,7 +9,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "kernel/sockio.h"
@@ -24,8 +23,7 @@ enum identity_part {
 	IDENTITY_PROCESS = 1 << 2,     /* pidfd */
 	IDENTITY_UNIT = 1 << 3,	       /* unit, invocation_id */
 	IDENTITY_LABEL = 1 << 4,       /* label */
-	IDENTITY_ALL = (1 << 5) - 1,   /* of that, what clients are told */
-	IDENTITY_CAPABILITIES = 1 << 5, /* capabilities */
+	IDENTITY_ALL = (1 << 5) - 1,
 };
 
 struct identity {
@@ -42,7 +40,6 @@ struct identity {
 	char *unit;	   /* system unit of the process, owned; NULL: none, or not attested */
 	char *invocation_id; /* of that unit, 32 hex digits, owned; NULL as above */
 	char *label;	   /* security label, owned; NULL: none */
-	uint64_t capabilities; /* permitted to the process, in whatever user namespace; its own as long as it is alive */
 };
 
 /* An identity of which nothing is known yet, and which allows nothing. */
@@ -52,7 +49,7 @@ void identity_init(struct identity *identity);
 void identity_clear(struct identity *identity);
 
 /* Reads those of `parts` that are not known yet from the connected socket. A part that this kernel or this
- * process can't tell (pidfd, unit, label) stays empty and is no error; capabilities stay unknown.
+ * process can't tell (pidfd, unit, label) stays empty and is no error.
  * Returns 0, -ENOMEM, or why the socket tells no credentials (-ENOTCONN, -ENOPROTOOPT: not AF_UNIX). */
 int identity_read(struct identity *identity, int socket_fd, unsigned parts);
 

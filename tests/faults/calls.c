@@ -65,7 +65,7 @@ static const struct {
 	const char *name;
 } names[] = {
 #define CALL(name) { SYS_##name, #name }
-	CALL(accept4), CALL(bind), CALL(brk), CALL(capget), CALL(clock_gettime), CALL(clock_nanosleep), CALL(clone), CALL(close),
+	CALL(accept4), CALL(bind), CALL(brk), CALL(clock_gettime), CALL(clock_nanosleep), CALL(clone), CALL(close),
 	CALL(close_range), CALL(connect), CALL(copy_file_range), CALL(dup), CALL(dup3), CALL(epoll_create1),
 	CALL(epoll_ctl), CALL(epoll_pwait), CALL(epoll_pwait2), CALL(eventfd2), CALL(exit), CALL(exit_group),
 	CALL(faccessat), CALL(faccessat2), CALL(fallocate), CALL(fchmod), CALL(fchmodat), CALL(fchown), CALL(fchownat),

@@ -26,7 +26,6 @@ ERRORS = {
     "epoll_wait": (E.EINTR,),
     "inotify_add_watch": (E.ENOMEM, E.ENOSPC, E.EACCES, E.ENOENT),
     "inotify_init1": _SHORT,
-    "capget": (E.EPERM, E.ESRCH),
     "fallocate": (E.ENOSPC, E.EINTR, E.EIO),
     "fchmod": _TAKE,
     "fchown": _TAKE,

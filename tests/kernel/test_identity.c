@@ -286,10 +286,6 @@ START_TEST(another_user_is_seen_as_such)
 	start_client(&client, true);
 	identity_init(&identity);
 	ck_assert_int_eq(identity_read(&identity, client.fd, IDENTITY_ALL), 0);
-	ck_assert_uint_eq(identity.known & IDENTITY_CAPABILITIES, 0);
-	ck_assert_int_eq(identity_read(&identity, client.fd, IDENTITY_CAPABILITIES), 0);
-	ck_assert_uint_ne(identity.known & IDENTITY_CAPABILITIES, 0);
-	ck_assert_uint_eq(identity.capabilities, 0);
 	ck_assert_uint_eq(identity.uid, CLIENT_ID);
 	ck_assert_uint_eq(identity.gid, CLIENT_ID);
 	ck_assert_int_eq(identity.pid, client.pid);

@@ -76,8 +76,7 @@ void fixture_write(const char *name, const char *content, mode_t mode)
 struct identity fixture_client(uid_t uid, gid_t gid)
 {
 	return (struct identity){
-		.known = IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT |
-			 IDENTITY_CAPABILITIES,
+		.known = IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT,
 		.uid = uid,
 		.gid = gid,
 		.pid = 4711,

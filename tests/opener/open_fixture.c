@@ -10,19 +10,13 @@
 
 struct opened opened;
 struct places places;
-static struct known_places known;
+static struct known_mount mount;
 
 void open_setup(void)
 {
 	fixture_setup();
 	opened_init(&opened);
-	places_init(&places, &known);
-}
-
-void open_forget(void)
-{
-	places_clear(&places);
-	known = (struct known_places){ 0 };
+	places_init(&places, &mount);
 }
 
 void open_teardown(void)
@@ -70,11 +64,6 @@ enum opener_result refused(const char *name, enum grant_access access, enum gran
 
 	grant.type = type;
 	return open_for(&grant, STRANGER);
-}
-
-bool own_files_are_safe(void)
-{
-	return geteuid() <= 999;
 }
 
 void ck_flags(int access, int append)

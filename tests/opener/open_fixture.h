@@ -19,9 +19,6 @@ extern struct places places;
 void open_setup(void);
 void open_teardown(void);
 
-/* As if the opener had just been started. */
-void open_forget(void);
-
 /* A grant of a file below the test's directory, or of an absolute path. */
 struct grant grant_for(const char *name, enum grant_access access);
 
@@ -30,9 +27,6 @@ enum opener_result open_for(const struct grant *grant, uid_t uid);
 
 /* The same in one for a stranger, who is expected to be refused. */
 enum opener_result refused(const char *name, enum grant_access access, enum grant_type type);
-
-/* May a stranger have descriptors for reading of the files of whoever runs the test? A person's could be anybody's. */
-bool own_files_are_safe(void);
 
 /* Checks the flags of what was opened as a receiver sees them. */
 void ck_flags(int access, int append);

@@ -109,17 +109,15 @@ START_TEST(alone)
 {
 	const struct row *row = &rows[_i];
 	const struct grant *grant;
-	bool is_unsafe;
 	int flags, seals;
 
 	prepare(row->place);
 	grant = load_row(row);
 	ck_assert_ptr_nonnull(grant);
 	(void)umask(0777);
-	is_unsafe = row->is_unsafe || (row->flags == O_RDONLY && !row->is_copy && !own_files_are_safe());
-	ck_assert_msg(open_for(grant, STRANGER) == (is_unsafe ? OPENER_UNSAFE_MODE : OPENER_OK), "%s: %s",
+	ck_assert_msg(open_for(grant, STRANGER) == (row->is_unsafe ? OPENER_UNSAFE_MODE : OPENER_OK), "%s: %s",
 		      row->lines, opened.reason);
-	if (is_unsafe)
+	if (row->is_unsafe)
 		return;
 
 	/* Not to follow links was for the opening alone, and is of no use to who has the descriptor. */

@@ -21,7 +21,6 @@ START_TEST(everything)
 		      "AllowUser=root 1000  0\n"
 		      "AllowGroup=root\t4\n"
 		      "AllowUnit=a.service b@c.service\n"
-		      "Owner=root 33\n"
 		      "Create=yes\n"
 		      "Mode=0640\n"
 		      "AuditRequired=yes\n",
@@ -48,9 +47,6 @@ START_TEST(everything)
 	ck_assert_uint_eq(grant->groups[1], 4);
 	ck_assert_uint_eq(grant->n_units, 2);
 	ck_assert_str_eq(grant->units[1], "b@c.service");
-	ck_assert_uint_eq(grant->n_owners, 2);
-	ck_assert_uint_eq(grant->owners[0], 0);
-	ck_assert_uint_eq(grant->owners[1], 33);
 }
 END_TEST
 
@@ -124,8 +120,6 @@ static const struct {
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=888\n" ME, ":5: [x] Mode=: " },
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=4755\n" ME, ":5: [x] Mode=: " },
 	{ "[x]\nPath=/a\nCreate=yes\nAccess=write\nMode=u+r\n" ME, ":5: [x] Mode=: " },
-	{ "[x]\nPath=/a\nOwner=nobody-of-that-name\n" ME, ":3: [x] Owner=: there is no user \"nobody-of-that-name\"" },
-	{ "[x]\nPath=/a\nOwner=65534\n" ME, ":3: [x] Owner=: \"65534\" is 65534, which is what anybody looks like" },
 	{ "[x]\nPath=/a\nAuditRequired=maybe\n" ME, ":3: [x] AuditRequired=: \"maybe\" is not no, yes, " },
 	{ "[x]\nPath=/a\nMode=0600\n" ME, ":3: [x] Mode=: goes with Create=yes only" },
 	{ "[x]\nPath=/a\nType=socket\nAccess=read\n" ME, ":4: [x] Access=: a connected socket" },

@@ -21,7 +21,6 @@ static volatile unsigned long *turns; /* shared with who makes the changes */
 static int arena;
 static struct stat secret;
 static pid_t racer;
-static uid_t owner; /* of what is put there */
 static unsigned long tries, successes, reasons;
 
 static double now(void)
@@ -105,7 +104,6 @@ static void setup(void)
 	if (access("/dev/shm", W_OK) == 0)
 		(void)setenv("FIXTURE_BASE", "/dev/shm", 0);
 	open_setup();
-	owner = geteuid();
 	fixture_write("secret/key", "s", 0600);
 	fixture_write("secret/file", "s", 0600);
 	fixture_write("way/file", "g", 0600);
@@ -151,16 +149,6 @@ static void ck_good(void)
 		ck_assert_int_eq(content[0], GOOD);
 }
 
-/* Whoever else could put a file there, it is the owner's, and that is enough: the race is about what it is. */
-static struct grant grant_of_owner(const char *name, enum grant_access access)
-{
-	struct grant grant = grant_for(name, access);
-
-	grant.owners = &owner;
-	grant.n_owners = 1;
-	return grant;
-}
-
 static void open_once(const struct grant *grant)
 {
 	struct identity client = fixture_client(STRANGER, STRANGER);
@@ -198,7 +186,7 @@ static void open_again_and_again(const struct grant *grant)
 
 START_TEST(a_plain_path)
 {
-	struct grant grant = grant_of_owner("way/file", GRANT_READ_WRITE);
+	struct grant grant = grant_for("way/file", GRANT_READ_WRITE);
 
 	open_again_and_again(&grant);
 	ck_assert_msg(reasons & 1UL << OPENER_WRONG_TYPE, "no FIFO was met");
@@ -210,7 +198,7 @@ END_TEST
 /* Links are followed that stay below way/; those of this race lead out of it. */
 START_TEST(within_a_directory)
 {
-	struct grant grant = grant_of_owner("way/file", GRANT_READ_WRITE);
+	struct grant grant = grant_for("way/file", GRANT_READ_WRITE);
 
 	grant.within = (char *)(uintptr_t)fixture_path("way");
 	open_again_and_again(&grant);
@@ -220,7 +208,7 @@ END_TEST
 
 START_TEST(a_file_that_may_be_made)
 {
-	struct grant grant = grant_of_owner("way/file", GRANT_READ_WRITE);
+	struct grant grant = grant_for("way/file", GRANT_READ_WRITE);
 
 	grant.create = true;
 	open_again_and_again(&grant);
@@ -231,7 +219,7 @@ END_TEST
 /* A copy is of what it was made of. */
 START_TEST(a_copy)
 {
-	struct grant grant = grant_of_owner("way/file", GRANT_READ);
+	struct grant grant = grant_for("way/file", GRANT_READ);
 	double end = now() + SECONDS;
 	struct identity client = fixture_client(STRANGER, STRANGER);
 	char content;

@@ -35,10 +35,10 @@ static int get_int(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
 }
 
-/* Is this end of the connection, or the peer's, bound to an address? 1, 0 or -errno; -EAFNOSUPPORT: not AF_UNIX. */
+/* Is this end of the connection, or the peer's, bound to an address? 1, 0 or -errno. */
 static int is_bound(int fd, bool peer)
 {
-	struct sockaddr_un address = { 0 };
+	struct sockaddr_un address;
 	socklen_t size = sizeof(address);
 	int r;
 
@@ -46,9 +46,7 @@ static int is_bound(int fd, bool peer)
 		r = getpeername(fd, (struct sockaddr *)&address, &size);
 	else
 		r = getsockname(fd, (struct sockaddr *)&address, &size);
-	if (r < 0)
-		return -errno;
-	return address.sun_family == AF_UNIX ? size > offsetof(struct sockaddr_un, sun_path) : -EAFNOSUPPORT;
+	return r < 0 ? -errno : size > offsetof(struct sockaddr_un, sun_path);
 }
 
 /* An fd of a socket belongs to the user who made it: by accept(), or by socketpair(). */
@@ -91,7 +89,8 @@ static enum opener_result check_end(int fd, const struct ucred *asker, bool *ret
 	int peer, own;
 
 	*reason = "the request came without a client's connected stream socket";
-	if (get_int(fd, SO_TYPE) != SOCK_STREAM || get_int(fd, SO_ACCEPTCONN) != 0)
+	if (get_int(fd, SO_DOMAIN) != AF_UNIX || get_int(fd, SO_TYPE) != SOCK_STREAM ||
+	    get_int(fd, SO_ACCEPTCONN) != 0)
 		return OPENER_BAD_REQUEST;
 	peer = is_bound(fd, true);
 	own = is_bound(fd, false);
@@ -227,8 +226,7 @@ enum opener_result client_read(struct client *client, int fd, const struct ucred
 		return result;
 
 	r = identity_read(identity, fd,
-			  IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT |
-				  IDENTITY_CAPABILITIES);
+			  IDENTITY_CREDENTIALS | IDENTITY_GROUPS | IDENTITY_PROCESS | IDENTITY_UNIT);
 	if (r < 0 && r != -ENOMEM) {
 		*reason = "the kernel says nothing of who connected";
 		return OPENER_BAD_REQUEST;

@@ -7,8 +7,6 @@
 #include <limits.h>
 
 #include "kernel/pin.h"
-#include "opener/opening/way.h"
-#include "opener/opening/writers.h"
 
 static bool type_fits(enum grant_type type, mode_t mode)
 {
@@ -43,42 +41,52 @@ static const char *type_name(mode_t mode)
 	}
 }
 
-static bool is_named_owner(const struct grant *grant, uid_t uid)
+/* 1 for a directory that anybody but root can change, sticky or not: what lies in it may have been put or
+ * linked there by them. An ACL that lets somebody write shows in the group bits, which are its mask. */
+static int visit_shared(int directory, const struct stat *status, size_t length, void *data)
 {
-	for (size_t i = 0; i < grant->n_owners; i++)
-		if (grant->owners[i] == uid)
-			return true;
-	return false;
+	(void)directory;
+	(void)length;
+	(void)data;
+	return status->st_uid != 0 || (status->st_mode & 022) != 0;
 }
 
-/* Where others than root can put files, what they put there is whatever they can move there, and they would have it read
- * to them, or written to, whosever it is. So it has to be a file that only its owner could have chosen, who can do that
- * without us; or the client's; or of an owner whom the policy names, and then it is believed. */
-static enum opener_result examine_choice(const struct grant *grant, const struct identity *client, uid_t owner,
-					 nlink_t links, struct opened *opened)
+/* Could anybody but root have put the file where it is? 1, 0, or -errno of a shortage; what can't be told
+ * otherwise, they could. */
+static int way_is_shared(const struct grant *grant, const char *real)
 {
-	bool is_fine = owner == client->uid || is_named_owner(grant, owner);
-	struct way way;
-	int r;
+	/* Below Within= the configured path may have links, at which the walk ends with an error. The links
+	 * themselves can be as old as their directories, so the real path alone would not do. */
+	int r = pin_walk(grant->path, visit_shared, NULL);
 
-	if (is_fine && links <= 1)
-		return OPENER_OK;
-	r = way_look(grant->path, grant->within, &way);
-	if (error_is_shortage(r))
-		return opened_fail(opened, "its directories can't be examined", r);
-	/* What can't be told otherwise, anybody could have. */
-	if (r < 0)
-		way.choice = WAY_OF_MANY;
-	if (way.choice == WAY_OF_ROOT)
-		return OPENER_OK;
-	if (links > 1)
-		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it has %lu hard links, and others than root "
-				     "can write a directory on the way to it", (unsigned long)links);
-	if (is_fine || (way.choice == WAY_OF_ONE && way.uid == owner))
-		return OPENER_OK;
-	return opened_refuse(opened, OPENER_NOT_PERMITTED, "others than root can write a directory on the way to it, "
-			     "so somebody may have moved it there; its owner, user %u, is neither the client nor in "
-			     "Owner=", owner);
+	if (r == 0 && strcmp(grant->path, real) != 0)
+		r = pin_walk(real, visit_shared, NULL);
+	return error_is_shortage(r) ? r : r != 0;
+}
+
+/* Could the client write to the inode itself, whatever is above it? Where in doubt, yes. */
+static bool inode_is_writable(int pin, const struct place *place, const struct stat *status,
+			      const struct identity *client)
+{
+	mode_t writable = status->st_mode & 022;
+	int acl;
+
+	/* The owner can chmod() through any fd. */
+	if (client->uid == status->st_uid)
+		return true;
+	/* A list can't give more than these bits, its mask. Elsewhere there may be lists of another kind. */
+	if (place && !writable)
+		return false;
+	acl = pin_has_acl(pin);
+	if (acl == PIN_ACL_POSIX)
+		return writable != 0;
+	if (acl != PIN_ACL_NONE)
+		return true;
+	/* A member of the group whom it alone keeps out can leave it, or pass the fd on. */
+	if (writable & 002)
+		return true;
+	return writable && (!client->has_groups || status->st_gid == IDENTITY_GID_NOBODY ||
+			    identity_in_group(client, status->st_gid));
 }
 
 /* 1 for a directory that root as a client can't, or not for certain, search without a capability. */
@@ -100,26 +108,19 @@ static int visit_closed_to_root(int directory, const struct stat *status, size_t
  * could write to the file by its path, too, is no excuse: its own mounts may be read-only (ReadOnlyPaths=), or
  * not have the file at all. Nearly every file would be refused to root, whom modes do not stop anyway, so for
  * root alone a path without closed directories is one. porterd-files.conf(5) says so. */
-static enum opener_result examine_writers(const struct grant *grant, const struct identity *client, int pin,
-					  struct place *place, const struct stat *status, const char *real,
-					  struct opened *opened)
+static int is_unsafe(const struct grant *grant, int pin, struct place *place, const struct stat *status,
+		     const struct identity *client, const char *real)
 {
-	const char *why = writers_include(client, pin, place, status);
-	int r = 1;
+	int r;
 
-	if (!why)
-		return OPENER_OK;
-	if (client->uid == 0)
-		r = place && place_is_open_to_root(place)
-			    ? 0
-			    : pin_walk(real ? real : grant->path, visit_closed_to_root, (void *)(uintptr_t)client);
-	if (error_is_shortage(r))
-		return opened_fail(opened, "its directories can't be examined", r);
-	if (r == 0)
-		return OPENER_OK;
-	return opened_refuse(opened, OPENER_UNSAFE_MODE, "%s, and could open the descriptor anew for writing; %s", why,
-			     grant->type == GRANT_REGULAR ? "Deliver=copy gives a copy" :
-							    "of a device Access=read-write can be granted");
+	if (!inode_is_writable(pin, place, status, client))
+		return 0;
+	if (client->uid != 0)
+		return 1;
+	if (place && place_is_open_to_root(place))
+		return 0;
+	r = pin_walk(real ? real : grant->path, visit_closed_to_root, (void *)(uintptr_t)client);
+	return error_is_shortage(r) ? r : r != 0;
 }
 
 /* The name by which it was pinned, which was one of the links that were counted. Otherwise somebody could link another
@@ -147,20 +148,25 @@ static enum opener_result examine_way(const struct grant *grant, const struct id
 	char path[PATH_MAX], *real = NULL;
 	int r = 0;
 
-	/* In a guarded directory only root links and unlinks, and on the way there are no symbolic links: there the file
-	 * has the name that it was found by, or is gone. */
-	if (!place) {
+	/* In a guarded directory only root links and unlinks, and below its path there are no symbolic links: there the
+	 * file has the name that it was found by, or is gone. */
+	if (!place || status->st_nlink != 1) {
 		r = pinned_name(pin, path);
 		real = path;
 	}
 	if (r < 0)
 		return opened_fail(opened, "its path can't be told", r);
 
-	if (!place && examine_choice(grant, client, status->st_uid, status->st_nlink, opened) != OPENER_OK)
-		return opened->result;
-	if (grant->access == GRANT_READ && !grant->copy)
-		return examine_writers(grant, client, pin, place, status, real, opened);
-	return OPENER_OK;
+	r = status->st_nlink > 1 ? way_is_shared(grant, path) : 0;
+	if (r > 0)
+		return opened_refuse(opened, OPENER_NOT_PERMITTED, "it has %lu hard links, and others than root "
+				     "can write a directory on the way to it", (unsigned long)status->st_nlink);
+	if (r == 0 && grant->access == GRANT_READ && !grant->copy)
+		r = is_unsafe(grant, pin, place, status, client, real);
+	if (r > 0)
+		return opened_refuse(opened, OPENER_UNSAFE_MODE, "by its mode or owner the client could open the "
+				     "descriptor anew for writing; Deliver=copy gives a copy");
+	return r < 0 ? opened_fail(opened, "its directories can't be examined", r) : OPENER_OK;
 }
 
 enum opener_result examine(const struct grant *grant, const struct identity *client, int pin, struct place *place,
@@ -189,8 +195,7 @@ enum opener_result examine(const struct grant *grant, const struct identity *cli
 	return examine_way(grant, client, pin, place, &status, opened);
 }
 
-enum opener_result examine_parent(const struct grant *grant, const struct identity *client, int directory,
-				  struct opened *opened)
+enum opener_result examine_parent(int directory, struct opened *opened)
 {
 	int r = pin_is_kernel_control(directory);
 
@@ -201,6 +206,5 @@ enum opener_result examine_parent(const struct grant *grant, const struct identi
 	if (pin_has_default_acl(directory) != 0)
 		return opened_refuse(opened, OPENER_NOT_PERMITTED, "its directory has a default access control list, "
 				     "which would let others than Mode= says have it");
-	/* Otherwise it would be handed out this once and never again. */
-	return examine_choice(grant, client, geteuid(), 0, opened);
+	return OPENER_OK;
 }

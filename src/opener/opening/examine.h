@@ -12,7 +12,6 @@
 enum opener_result examine(const struct grant *grant, const struct identity *client, int pin, struct place *place,
 			   struct opened *opened);
 
-/* Is the directory, in which a file of a grant is to be made, on a file system for that, will the file be as Mode= says,
- * and will it be handed out when it is asked for the next time? */
-enum opener_result examine_parent(const struct grant *grant, const struct identity *client, int directory,
-				  struct opened *opened);
+/* Is the directory, in which a file is to be made, on a file system for that, and will the file be as Mode=
+ * says? */
+enum opener_result examine_parent(int directory, struct opened *opened);

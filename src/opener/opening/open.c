@@ -138,8 +138,7 @@ static int adopt_created(const struct grant *grant, int fd, struct stat *ret)
 
 /* OPENER_OK with an fd or, for a check, without one. *race is true if somebody else made the file first, or a link that
  * leads nowhere is in its place: to be looked for once more. */
-static enum opener_result create(const struct grant *grant, const struct identity *client, bool check, bool *race,
-				 struct opened *opened)
+static enum opener_result create(const struct grant *grant, bool check, bool *race, struct opened *opened)
 {
 	_cleanup_close_ int parent = -EBADF, fd = -EBADF;
 	const char *name;
@@ -150,7 +149,7 @@ static enum opener_result create(const struct grant *grant, const struct identit
 	parent = pin_open_parent(grant->path, grant->within, &name);
 	if (parent < 0)
 		return opened_fail(opened, "its directory can't be examined", parent);
-	if (examine_parent(grant, client, parent, opened) != OPENER_OK || check)
+	if (examine_parent(parent, opened) != OPENER_OK || check)
 		return opened->result;
 
 	fd = openat(parent, name,
@@ -196,7 +195,7 @@ static enum opener_result open_or_check(const struct grant *grant, const struct 
 
 		opened_init(opened);
 		if (pin == -ENOENT && grant->create) {
-			if (create(grant, client, check, &race, opened) == OPENER_OK || !race)
+			if (create(grant, check, &race, opened) == OPENER_OK || !race)
 				return opened->result;
 			continue;
 		}

@@ -13,11 +13,10 @@
 #include "base/macro.h"
 #include "kernel/host.h"
 #include "kernel/pin.h"
-#include "opener/opening/way.h"
 
-void places_init(struct places *places, struct known_places *known)
+void places_init(struct places *places, struct known_mount *mount)
 {
-	places->known = known;
+	places->mount = mount;
 	places->next = 0;
 	fdset_init(&places->pins);
 	for (size_t i = 0; i < ELEMENTSOF(places->places); i++)
@@ -49,68 +48,21 @@ static struct place *find(struct places *places, const char *path, size_t length
 }
 
 /* As of pin_has_plain_modes(). */
-static int has_plain_modes(int fd, const struct statx *status, struct known_places *known)
+static int has_plain_modes(int fd, const struct statx *status, struct known_mount *mount)
 {
 	bool unique = status->stx_mask & STATX_MNT_ID_UNIQUE;
 	int r;
 
-	if (unique && status->stx_mnt_id == known->plain)
+	if (unique && status->stx_mnt_id == mount->plain)
 		return 1;
 	r = pin_has_plain_modes(fd);
 	if (r > 0 && unique)
-		known->plain = status->stx_mnt_id;
+		mount->plain = status->stx_mnt_id;
 	return r;
 }
 
-/* One for each path, so that what it led to before is forgotten. */
-static struct known_place *find_slot(struct known_places *known, const char *path, size_t length)
-{
-	size_t number = 0;
-
-	for (size_t i = 0; i < length; i++)
-		number = number * 31 + (unsigned char)path[i];
-	return &known->places[number % ELEMENTSOF(known->places)];
-}
-
-/* What is to be remembered of a directory; false: it can't be told from others. */
-static bool describe(const char *path, size_t length, const struct statx *status, struct known_place *ret)
-{
-	if (!(status->stx_mask & STATX_BTIME) || length >= sizeof(ret->path))
-		return false;
-	/* All of it is compared. */
-	memset(ret, 0, sizeof(*ret));
-	ret->device = makedev(status->stx_dev_major, status->stx_dev_minor);
-	ret->inode = status->stx_ino;
-	ret->born_sec = status->stx_btime.tv_sec;
-	ret->born_nsec = status->stx_btime.tv_nsec;
-	memcpy(ret->path, path, length);
-	return true;
-}
-
-/* Is this directory, to which the beginning of the path leads, there by root's choice alone? 1, 0 or -errno. */
-static int is_put_by_root(const char *path, size_t length, const struct statx *status, struct known_places *known)
-{
-	struct known_place *entry = find_slot(known, path, length), now;
-	bool can_be_known = describe(path, length, status, &now);
-	struct way way;
-	int r;
-
-	if (can_be_known && memcmp(entry, &now, sizeof(now)) == 0)
-		return 1;
-	r = way_look(path, NULL, &way);
-	if (r < 0)
-		return r;
-	/* It may have been exchanged since it was opened. */
-	if (way.choice != WAY_OF_ROOT || way.inode != status->stx_ino ||
-	    way.device != makedev(status->stx_dev_major, status->stx_dev_minor))
-		return 0;
-	if (can_be_known)
-		memcpy(entry, &now, sizeof(now));
-	return 1;
-}
-
-/* Opens the directory of the path, if it is guarded: 1; 0: it is not; or -errno. */
-static int place_open(struct place *place, const char *path, size_t length, struct known_places *known)
+/* Opens the directory, if it is guarded: 1; 0: it is not; or -errno. */
+static int place_open(struct place *place, const char *path, size_t length, struct known_mount *mount)
 {
 	char parent[PATH_MAX];
 	struct statx status;
@@ -125,15 +77,12 @@ static int place_open(struct place *place, const char *path, size_t length, stru
 		return place->fd;
 
 	/* An access control list that lets somebody write shows in the group bits, which are its mask. */
-	if (statx(place->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID_UNIQUE,
-		  &status) < 0)
+	if (statx(place->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE, &status) < 0)
 		r = -errno;
 	else if (status.stx_uid != 0 || (status.stx_mode & 022) != 0)
 		r = 0;
 	else
-		r = has_plain_modes(place->fd, &status, known);
-	if (r > 0)
-		r = is_put_by_root(path, length, &status, known);
+		r = has_plain_modes(place->fd, &status, mount);
 	if (r <= 0) {
 		place_drop(place);
 		return r;
@@ -157,7 +106,7 @@ static struct place *find_or_open(struct places *places, const char *path, size_
 	}
 	place = &places->places[places->next++ % ELEMENTSOF(places->places)];
 	place_drop(place);
-	return place_open(place, path, length, places->known) > 0 ? place : NULL;
+	return place_open(place, path, length, places->mount) > 0 ? place : NULL;
 }
 
 int places_pin(struct places *places, const struct grant *grant, struct place **ret_place)

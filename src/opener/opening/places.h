@@ -16,9 +16,8 @@
 /* As many as are kept at a time, each with a descriptor. */
 #define PLACES_MAX 8
 
-/* A guarded directory: nobody but root can put anything into it, take anything out, give it to others, or have put it
- * where it is, and it is on a file system of which that can be told. So what was found in it is what root has put
- * there. */
+/* A guarded directory: nobody but root can put anything into it, take anything out, or give it to others, and it is on
+ * a file system of which that can be told. So what was found in it is what root has put there. */
 struct place {
 	int fd; /* O_PATH, owned; negative: unused */
 	const char *path; /* the grant's */
@@ -28,37 +27,21 @@ struct place {
 	bool open_to_root; /* root as a client reaches it without a capability */
 };
 
-/* How many are remembered, each with a path shorter than this. */
-#define PLACES_KNOWN 64
-#define KNOWN_PATH_SIZE 112
-
-/* A directory to which its path led when nobody but root could have put it there. As long as that path leads to the
- * same one, it does so by root's choice, whatever became of the directories above. */
-struct known_place {
-	dev_t device;
-	ino_t inode;
-	int64_t born_sec; /* another directory may get the number of one that was removed, but not when that was made */
-	uint32_t born_nsec;
-	char path[KNOWN_PATH_SIZE]; /* empty: none is known */
-};
-
-/* What outlives a request. All zero at first. */
-struct known_places {
-	/* The mount that was last seen to have plain modes. A mount keeps its file system, and its number, since Linux
-	 * 6.8, is never another's: it need not be looked at again. 0: none. */
-	uint64_t plain;
-	struct known_place places[PLACES_KNOWN];
+/* What outlives a request: the mount that was last seen to have plain modes. A mount keeps its file system, and its
+ * number, since Linux 6.8, is never another's: it need not be looked at again. All zero at first. */
+struct known_mount {
+	uint64_t plain; /* 0: none */
 };
 
 struct places {
 	struct place places[PLACES_MAX];
-	struct known_places *known;
+	struct known_mount *mount;
 	size_t next; /* to be replaced */
 	struct fdset pins; /* of files that are open by now; owned. To close all of them later is cheaper */
 };
 
-/* What is known is the caller's, and must live as long. */
-void places_init(struct places *places, struct known_places *known);
+/* The mount is the caller's, and must live as long. */
+void places_init(struct places *places, struct known_mount *mount);
 void places_clear(struct places *places);
 
 /* Pins what a grant names, as pin_open() does. Where it lies in a guarded directory, *ret_place is that, until this

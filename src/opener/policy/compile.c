@@ -131,7 +131,7 @@ static bool find_id(enum policy_key key, const char *name, uint32_t *ret)
 	errno = -memory_reserve(MEMORY_FOR_LOOK_UP);
 	if (errno)
 		return false;
-	if (key != KEY_ALLOW_GROUP) {
+	if (key == KEY_ALLOW_USER) {
 		const struct passwd *user = getpwnam(name);
 
 		if (user)
@@ -149,7 +149,7 @@ static bool find_id(enum policy_key key, const char *name, uint32_t *ret)
 /* The number of a user or group. False where the word is in error, and was reported. */
 static bool compile_id(struct compiler *compiler, enum policy_key key, const char *word, uint32_t *ret)
 {
-	const char *kind = key == KEY_ALLOW_GROUP ? "group" : "user";
+	const char *kind = key == KEY_ALLOW_USER ? "user" : "group";
 
 	if (word[strspn(word, "0123456789")] == '\0') {
 		if (number_parse_id(word, strlen(word), ret) < 0) {
@@ -180,8 +180,6 @@ static int compile_entry(struct compiler *compiler, enum policy_key key, const c
 		grant->n_users += compile_id(compiler, key, word, &grant->users[grant->n_users]);
 	} else if (key == KEY_ALLOW_GROUP) {
 		grant->n_groups += compile_id(compiler, key, word, &grant->groups[grant->n_groups]);
-	} else if (key == KEY_OWNER) {
-		grant->n_owners += compile_id(compiler, key, word, &grant->owners[grant->n_owners]);
 	} else if (!unit_name_is_valid(word, strlen(word))) {
 		VALUE_ERROR(compiler, key, "\"%.256s\" is not the full name of a unit that processes run in, such as "
 			    "nginx.service or getty@tty1.service", word);
@@ -222,14 +220,13 @@ static int compile_list(struct compiler *compiler, enum policy_key key)
 
 static int compile_lists(struct compiler *compiler)
 {
-	static const enum policy_key keys[] = { KEY_ALLOW_USER, KEY_ALLOW_GROUP, KEY_ALLOW_UNIT, KEY_OWNER };
+	static const enum policy_key keys[] = { KEY_ALLOW_USER, KEY_ALLOW_GROUP, KEY_ALLOW_UNIT };
 	struct grant *grant = compiler->grant;
 
 	grant->users = calloc(POLICY_LIST_MAX, sizeof(*grant->users));
 	grant->groups = calloc(POLICY_LIST_MAX, sizeof(*grant->groups));
 	grant->units = calloc(POLICY_LIST_MAX, sizeof(*grant->units));
-	grant->owners = calloc(POLICY_LIST_MAX, sizeof(*grant->owners));
-	if (!grant->users || !grant->groups || !grant->units || !grant->owners)
+	if (!grant->users || !grant->groups || !grant->units)
 		return -ENOMEM;
 
 	for (size_t i = 0; i < ELEMENTSOF(keys); i++) {

@@ -20,7 +20,6 @@ void grant_clear(struct grant *grant)
 	free(grant->within);
 	free(grant->users);
 	free(grant->groups);
-	free(grant->owners);
 	for (size_t i = 0; i < grant->n_units; i++)
 		free(grant->units[i]);
 	free(grant->units);

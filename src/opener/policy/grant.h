@@ -44,9 +44,6 @@ struct grant {
 	gid_t *groups;
 	char **units;
 	size_t n_users, n_groups, n_units;
-
-	uid_t *owners; /* whose files may lie where others than root can put them */
-	size_t n_owners;
 };
 
 /* The words of Access=. */

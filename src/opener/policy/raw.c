@@ -16,7 +16,6 @@ const char *const policy_key_names[N_KEYS] = {
 	[KEY_ALLOW_USER] = "AllowUser",
 	[KEY_ALLOW_GROUP] = "AllowGroup",
 	[KEY_ALLOW_UNIT] = "AllowUnit",
-	[KEY_OWNER] = "Owner",
 	[KEY_CREATE] = "Create",
 	[KEY_MODE] = "Mode",
 	[KEY_AUDIT_REQUIRED] = "AuditRequired",

@@ -20,7 +20,7 @@ void handout_init(struct handout *handout, struct request_service *service, cons
 	handout->count = 0;
 	handout->granted = false;
 	handout->refused = 0;
-	places_init(&handout->places, &service->known);
+	places_init(&handout->places, &service->mount);
 }
 
 /* --- recording ---------------------------------------------------------------------------------------------- */

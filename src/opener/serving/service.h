@@ -20,7 +20,7 @@ struct request_service {
 	struct recorder *recorder;
 	struct clients *clients;
 	struct copies *copies;
-	struct known_places known;
+	struct known_mount mount;
 	struct refusals *refusals;
 	const char *const *sockets; /* where clients connect, as of client_read() */
 	struct ucred asker; /* whose request is served: set before each; pid 0: not known */

@@ -1,12 +1,9 @@
 """Files.Open and its relatives: who gets which file, and why not."""
 
 import fcntl
-import json
 import os
 import socket
-import sys
 
-import becomer
 import client
 from client import VarlinkError
 from harness import (FILES, OWN_UNIT, client_in_unit, contains, equal, grant, in_unit, policy, raises, run,
@@ -20,23 +17,6 @@ def refused(name):
     """The error that the tests' own unit gets."""
     with client.Varlink() as varlink:
         return raises(VarlinkError, varlink.open, name)
-
-
-def person(name, uid, group=None):
-    """A user who is no system user, made once."""
-    if run("id", name, ok=False).returncode:
-        run("systemd-sysusers", "--inline", f"u {name} {uid}", *([f"g {group} -", f"m {name} {group}"] if group else []))
-    return uid
-
-
-def owned(path, uid, gid, mode):
-    os.chown(path, uid, gid)
-    path.chmod(mode)
-    return path
-
-
-def as_person(name, *argv, ok=True):
-    return run("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", *argv, ok=ok)
 
 
 @test
@@ -143,81 +123,6 @@ def a_read_grant_does_not_become_write_access():
     got = client_in_unit("open", "open-mode", User="daemon", ReadOnlyPaths=FILES, ok=False)
     equal(got["error"], "UnsafeMode")
     equal(client_in_unit("open", "copied", User="daemon"), "content")
-
-
-@test
-def what_somebody_moved_to_the_path_is_not_handed_out():
-    person("ann", 20001, "sharers")
-    ben = person("ben", 20002)
-    sharers = int(run("getent", "group", "sharers").stdout.split(":")[2])
-    FILES.mkdir(mode=0o755)
-    shared = FILES / "shared"
-    shared.mkdir()
-    secret("shared/granted", "anybody's")
-    owned(secret("shared/private", "ben's own"), ben, ben, 0o600)
-    owned(shared, 0, sharers, 0o2775)
-    policy(grant("granted", shared / "granted", "AllowUser=ann ben", "Deliver=copy"))
-    as_person("ann", "mv", "-f", str(shared / "private"), str(shared / "granted"))
-    got = client_in_unit("open", "granted", User="ann", ok=False)
-    equal(isinstance(got, dict) and got["error"], "NotPermitted", f"what ann gets ({got})")
-    contains(got["parameters"]["reason"], "somebody may have moved it there")
-    equal(client_in_unit("open", "granted", User="ben"), "ben's own", "what is ben's anyway")
-    policy(grant("granted", shared / "granted", "AllowUser=ann", "Deliver=copy", "Owner=ben"))
-    equal(client_in_unit("open", "granted", User="ann"), "ben's own", "what the policy says")
-
-    # A file of root's, by its directory.
-    owned(shared / "granted", 0, 0, 0o600)
-    got = client_in_unit("open", "granted", User="ann", ok=False)
-    equal(isinstance(got, dict) and got["error"], "NotPermitted", f"what ann gets of root's ({got})")
-    owned(shared, 0, 0, 0o755)
-    equal(client_in_unit("open", "granted", User="ann"), "ben's own", "in root's own directory")
-
-
-def becomes(*arguments):
-    return json.loads(run(sys.executable, "-B", becomer.__file__, *arguments).stdout)
-
-
-@test
-def a_group_that_was_left_for_the_moment_counts():
-    ann = person("ann", 20001, "sharers")
-    sharers = int(run("getent", "group", "sharers").stdout.split(":")[2])
-    FILES.mkdir(mode=0o755)
-    (FILES / "closed").mkdir(mode=0o700)
-    path = owned(secret("closed/file", "content"), 0, sharers, 0o660)
-    policy(grant("file", path, "AllowUser=ann") + grant("copied", path, "AllowUser=ann", "Deliver=copy"))
-    equal(client_in_unit("open", "file", User="ann", ok=False)["error"], "UnsafeMode", "asked as a member")
-    got = becomes("group", "file", ann, sharers)
-    equal((got, path.read_text()), ({"error": "UnsafeMode", "wrote": False}, "content"))
-    equal(client_in_unit("open", "copied", User="ann"), "content")
-
-
-@test
-def a_user_of_somebodys_range_counts():
-    ann = person("ann", 20001, "sharers")
-    FILES.mkdir(mode=0o755)
-    path = owned(secret("file", "content"), 100000, 100000, 0o600)
-    policy(grant("file", path, "AllowUser=ann") + grant("copied", path, "AllowUser=ann", "Deliver=copy"))
-    got = becomes("range", "file", ann, 100000)
-    equal((got, path.read_text()), ({"error": "UnsafeMode", "wrote": False}, "content"))
-    equal(client_in_unit("open", "copied", User="ann"), "content")
-
-
-@test
-def capabilities_count():
-    path = secret("file", "content")
-    policy(grant("file", path, "AllowUser=daemon") + grant("copied", path, "AllowUser=daemon", "Deliver=copy"))
-
-    def asked(capability):
-        said = in_unit(sys.executable, "-B", becomer.__file__, "reopen", "file", path, User="daemon",
-                       AmbientCapabilities=capability, ReadOnlyPaths=FILES).stdout
-        return json.loads(said)
-
-    for capability in ("CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID"):
-        got = asked(capability)
-        equal((got["error"], got["wrote"], path.read_text()), ("UnsafeMode", False, "content"), f"{capability}: {got}")
-    got = asked("CAP_NET_BIND_SERVICE CAP_DAC_READ_SEARCH")
-    equal((got["error"], got["wrote"]), (None, "Permission denied"), "what does not help it")
-    equal(client_in_unit("open", "copied", User="daemon", AmbientCapabilities="CAP_DAC_OVERRIDE"), "content")
 
 
 @test
