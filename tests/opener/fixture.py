@@ -51,7 +51,8 @@ class Opener:
         self.listener.listen(16)
         self.said = ""
         self.states = []
-        self.errors = errors or tempfile.TemporaryFile("w+")
+        # Appended to: the process shares its place in it, which reading moves.
+        self.errors = errors or tempfile.TemporaryFile("a+")
         self.front = front
         self.start(name, options, limit)
         if wait:
