@@ -100,10 +100,10 @@ def a_stopped_worker_does_not_stop_new_clients_and_is_replaced():
         close_all(clients + others)
 
 
-@test
-def a_client_whose_wake_up_was_lost_is_found():
-    """Somebody in front of both workers in the socket's queue is woken, and does nothing: as a worker does that is
-    stopped between its wake-up and accept()."""
+def found_after_a_lost_wake_up():
+    """Seconds until a client is served whose wake-up went to somebody in front of both workers in the socket's queue, who
+    does nothing: as a worker does that is stopped between its wake-up and accept(). None if a worker was quicker than
+    whoever was woken, and had the client already: then no wake-up was lost."""
     with listening() as listener, select.epoll() as epoll:
         epoll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         woken = []
@@ -116,9 +116,16 @@ def a_client_whose_wake_up_was_lost_is_found():
                 equal(is_served(client), True)
                 took = time.monotonic() - begin
             thread.join()
-            equal(len(woken[0]), 1, "events of the one in front")
-            if took > 1.6 + (PATIENCE if WRAPPER else 0):
-                raise AssertionError(f"it was found after {took} s")
+            return took if woken[0] else None
+
+
+@test
+def a_client_whose_wake_up_was_lost_is_found():
+    took = None
+    for _ in range(3):
+        took = took or found_after_a_lost_wake_up()
+    if took is None or took > 1.6 + (PATIENCE if WRAPPER else 0):
+        raise AssertionError(f"it was found after {took} s")
 
 
 @test
